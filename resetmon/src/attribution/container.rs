@@ -1,0 +1,1 @@
+//! Container by cgroup path.

@@ -1,0 +1,1 @@
+//! Route and leg of a connection.

@@ -1,0 +1,1 @@
+//! Processes, remembered past their exit.

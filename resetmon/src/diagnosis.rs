@@ -1,0 +1,5 @@
+//! Why it was reset.
+
+pub mod advice;
+pub mod cause;
+pub mod repeat;

@@ -1,0 +1,1 @@
+//! Further packets of one logical reset.

@@ -1,0 +1,6 @@
+//! Finished resets to their readers.
+
+pub mod http;
+pub mod json;
+pub mod metrics;
+pub mod terminal;

@@ -1,0 +1,12 @@
+//! The edge to the kernel: what it is, what it offers, what it reports.
+
+pub mod attach;
+pub mod btf;
+pub mod clock;
+pub mod decode;
+pub mod observation;
+pub mod offsets;
+pub mod probes;
+pub mod reasons;
+pub mod ring;
+pub mod tally;

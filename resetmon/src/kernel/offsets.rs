@@ -1,0 +1,1 @@
+//! Member offsets by name.

@@ -1,0 +1,1 @@
+//! The probe table and its verdicts.

@@ -1,0 +1,14 @@
+//! resetmon: every TCP reset on a node, explained.
+//!
+//! Data flows one way: [`kernel`] → [`attribution`] → [`diagnosis`] → [`export`], each step
+//! handing one type to the next; [`reset::Reset`] is the finished value.
+
+pub mod attribution;
+pub mod cli;
+pub mod config;
+pub mod diagnosis;
+pub mod export;
+pub mod kernel;
+pub mod pipeline;
+pub mod reset;
+pub mod routes;

@@ -1,0 +1,3 @@
+//! The `resetmon` command.
+
+fn main() {}

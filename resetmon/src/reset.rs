@@ -1,0 +1,117 @@
+//! The finished value: one reset, attributed and diagnosed. Every exporter takes it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::kernel::observation::{KnownBy, Observation};
+
+pub mod words;
+
+pub use words::{Cause, Leg, Sender, Stage};
+
+/// A container, as its cgroup path or the runtime names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Full id.
+    pub id: Arc<str>,
+    /// `docker`, `containerd`, `cri-o`, `podman`, …
+    pub runtime: &'static str,
+    /// uid of the Kubernetes pod, with dashes.
+    pub pod_uid: Option<Arc<str>>,
+}
+
+/// What is known of a process beyond what the kernel's record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// The name to show and label with: the executable's file name, else `comm`.
+    pub name: Arc<str>,
+    /// Name of the main thread.
+    pub comm: Arc<str>,
+    /// Path of the executable.
+    pub exe: Option<Arc<str>>,
+    /// Command line, arguments separated by blanks.
+    pub cmdline: Option<Arc<str>>,
+    /// The container it runs in.
+    pub container: Option<Container>,
+    /// systemd unit, where there is no container.
+    pub unit: Option<Arc<str>>,
+}
+
+/// A process and how it is known to be concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The process.
+    pub process: Arc<Process>,
+    /// How that is known.
+    pub known_by: KnownBy,
+}
+
+/// Where the connection stands in a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteMatch {
+    /// Gateway by the name of the configuration.
+    pub gateway: Arc<str>,
+    /// Route, empty where it cannot be told.
+    pub route: Arc<str>,
+    /// Upstream, empty on the downstream leg.
+    pub upstream: Arc<str>,
+    /// Which leg.
+    pub leg: Leg,
+}
+
+/// What was concluded, and from what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Why.
+    pub cause: Cause,
+    /// Who made the RST.
+    pub sender: Sender,
+    /// How far the connection had come.
+    pub stage: Stage,
+    /// The facts that decided, as a reader understands them.
+    pub evidence: Vec<String>,
+}
+
+/// Name of a reset within one run of the agent, in exemplars and JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResetId(pub u64);
+
+impl std::fmt::Display for ResetId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// One reset, finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Its name.
+    pub id: ResetId,
+    /// Wall-clock time.
+    pub time: Timestamp,
+    /// What the kernel showed.
+    pub observation: Observation,
+    /// Whose socket it is.
+    pub owner: Option<Owner>,
+    /// Who closed or reset it, where that is another process or a dying one.
+    pub closer: Option<Owner>,
+    /// Name of the peer: from the configuration, else its address.
+    pub peer: Arc<str>,
+    /// Gateway, route, upstream, leg.
+    pub route: Option<RouteMatch>,
+    /// Cause and evidence.
+    pub diagnosis: Diagnosis,
+    /// Set if it is a further packet of a logical reset already reported.
+    pub repeat_of: Option<ResetId>,
+}
+
+impl Reset {
+    /// The leg, [`Leg::None`] without a gateway.
+    #[must_use]
+    pub fn leg(&self) -> Leg {
+        self.route.as_ref().map_or(Leg::None, |route| route.leg)
+    }
+}

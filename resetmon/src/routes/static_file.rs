@@ -1,0 +1,1 @@
+//! Routes from the configuration file.
