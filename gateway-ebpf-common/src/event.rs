@@ -52,6 +52,8 @@ pub mod known_by {
     pub const EXISTING_SHARED: u8 = 7;
     /// It closed or reset the socket, or was at work on it.
     pub const CURRENT: u8 = 8;
+    /// It owned the connection of the same endpoints that was reset before.
+    pub const EARLIER_RESET: u8 = 9;
 }
 
 /// [`Task::flags`].

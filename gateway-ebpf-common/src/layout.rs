@@ -191,9 +191,13 @@ pub struct Switches {
     pub has_reason: u32,
     /// `tcp_send_reset` may pass NULL where the verifier assumes it cannot (6.10, 6.11).
     pub unmarked_null: u32,
+    /// `inet_csk_accept` takes two arguments (6.10 and newer), not four.
+    pub accept_two_args: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
-const _: () = assert!(size_of::<Switches>() == 8);
+const _: () = assert!(size_of::<Switches>() == 16);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no padding (size asserted above).

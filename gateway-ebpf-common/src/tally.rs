@@ -16,16 +16,19 @@ pub enum Tally {
     StorageFailed = 3,
     /// A socket in TIME_WAIT whose owner could not be kept.
     TimeWaitFailed = 4,
+    /// A reset of a socket that is not TCP's, or whose members could not be read.
+    Unreadable = 5,
 }
 
 impl Tally {
     /// Every tally, in the order of its index.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SentLost,
         Self::ReceivedLost,
         Self::ProcessLost,
         Self::StorageFailed,
         Self::TimeWaitFailed,
+        Self::Unreadable,
     ];
 
     /// The value of the metric label `where`.
@@ -37,6 +40,7 @@ impl Tally {
             Self::ProcessLost => "ring_process",
             Self::StorageFailed => "socket_storage",
             Self::TimeWaitFailed => "time_wait",
+            Self::Unreadable => "unreadable",
         }
     }
 }

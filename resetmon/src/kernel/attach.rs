@@ -1,1 +1,240 @@
-//! Loads and attaches the programs.
+//! Loads the programs and attaches them: try each, classify what happens.
+
+use std::io::Read as _;
+
+use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, FExit, Iter, Program, ProgramError};
+use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
+use gateway_ebpf_common::layout::{Layout, Switches};
+use thiserror::Error;
+
+use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
+
+/// What the agent decides before load.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bytes of the ring buffer: a power of two and a multiple of the page size.
+    pub ring_buffer_bytes: u32,
+    /// Member offsets of this kernel.
+    pub layout: Layout,
+    /// Other differences of this kernel.
+    pub switches: Switches,
+    /// The programs' own diagnostics; 0 for none, else an `aya_log::Level` number.
+    pub log_level: u8,
+}
+
+/// Why nothing could be attached.
+#[derive(Debug, Error)]
+pub enum AttachError {
+    /// The kernel refused the maps or the object.
+    #[error("the eBPF object could not be loaded: {0}; {REMEDY}")]
+    Load(String),
+    /// One or more required probes did not attach.
+    #[error("required probes could not be attached:\n  {}\n{REMEDY}", .0.join("\n  "))]
+    Unusable(Vec<String>),
+    /// The object and the agent do not belong together.
+    #[error(
+        "the eBPF object lacks the map {0}: agent and object are of different builds; build both with `cargo xtask build`"
+    )]
+    MapMissing(&'static str),
+}
+
+const REMEDY: &str = "see `resetmon doctor`";
+
+/// The programs at work.
+///
+/// They stay attached as long as this value lives.
+#[derive(Debug)]
+pub struct Attached {
+    ebpf: Ebpf,
+    outcomes: Vec<(&'static Probe, Outcome)>,
+}
+
+/// Loads `object` and attaches every probe of the table.
+///
+/// Required probes that fail are an error; the outcomes of the others are kept.
+pub fn attach(object: &[u8], options: &Options) -> Result<Attached, AttachError> {
+    let attached = try_attach(object, options)?;
+    match attached.verdict() {
+        Verdict::Unusable(why) => Err(AttachError::Unusable(why)),
+        Verdict::Ok | Verdict::Degraded(_) => Ok(attached),
+    }
+}
+
+/// As [`attach`], but leaves the verdict to the caller.
+pub fn try_attach(object: &[u8], options: &Options) -> Result<Attached, AttachError> {
+    let refused = |error: &dyn std::error::Error| AttachError::Load(chain(error));
+    let btf = AyaBtf::parse_file("/sys/kernel/btf/vmlinux", Endianness::default())
+        .map_err(|error| refused(&error))?;
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .override_global("LAYOUT", &options.layout, true)
+        .override_global("SWITCHES", &options.switches, true)
+        .override_global(aya_log::LEVEL, &options.log_level, false)
+        .map_max_entries("EVENTS", options.ring_buffer_bytes)
+        .load(object)
+        .map_err(|error| refused(&error))?;
+
+    let mut outcomes: Vec<(&'static Probe, Outcome)> = Vec::with_capacity(PROBES.len());
+    for probe in PROBES {
+        let stood_in = matches!(probe.need, Need::FallbackFor(preferred) if outcomes
+            .iter()
+            .any(|(other, outcome)| other.name == preferred && *outcome == Outcome::Attached));
+        let outcome = if stood_in {
+            Outcome::NotNeeded
+        } else {
+            match ebpf.program_mut(probe.name) {
+                Some(program) => start(program, probe, &btf),
+                None => Outcome::Refused("not in the eBPF object".to_owned()),
+            }
+        };
+        tracing::debug!(probe = probe.name, at = %probe.at, ?outcome, "probe");
+        outcomes.push((probe, outcome));
+    }
+    Ok(Attached { ebpf, outcomes })
+}
+
+fn start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Outcome {
+    match try_start(program, probe, btf) {
+        Ok(()) => Outcome::Attached,
+        Err(StartError::Program(ProgramError::Btf(_))) => Outcome::Missing,
+        Err(StartError::Program(ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        })) => {
+            let log = verifier_log.to_string();
+            tracing::debug!(probe = probe.name, "verifier: {log}");
+            Outcome::Refused(match last_words(&log) {
+                Some(words) => format!("{io_error} (verifier: {words})"),
+                None => io_error.to_string(),
+            })
+        }
+        Err(StartError::Program(error)) => Outcome::Refused(chain(&error)),
+        Err(StartError::Iterator(error)) => {
+            Outcome::Refused(format!("the iterator failed: {error}"))
+        }
+    }
+}
+
+#[derive(Debug, Error)]
+enum StartError {
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Iterator(#[from] std::io::Error),
+}
+
+fn try_start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Result<(), StartError> {
+    match probe.at {
+        AttachPoint::Tracepoint(name) => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        AttachPoint::FunctionExit(name) => {
+            let program: &mut FExit = program.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        AttachPoint::Iterator(name) => {
+            let program: &mut Iter = program.try_into()?;
+            program.load(name, btf)?;
+            let id = program.attach()?;
+            let link = program.take_link(id)?;
+            let mut file = link.into_file().map_err(std::io::Error::other)?;
+            // The programs write nothing to it; reading drives the iteration.
+            file.read_to_end(&mut Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// The verifier's complaint: its last line that is neither statistics nor an instruction.
+fn last_words(log: &str) -> Option<&str> {
+    log.lines().rev().map(str::trim).find(|line| {
+        !line.is_empty()
+            && !line.starts_with("processed ")
+            && !line.starts_with("verification time")
+            && !line.starts_with("stack depth")
+            && !line.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        source = error.source();
+    }
+    text
+}
+
+impl Attached {
+    /// Each probe and what became of it, in the table's order.
+    #[must_use]
+    pub fn outcomes(&self) -> &[(&'static Probe, Outcome)] {
+        &self.outcomes
+    }
+
+    /// What the outcomes mean.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        verdict(
+            self.outcomes
+                .iter()
+                .map(|(probe, outcome)| (*probe, outcome)),
+        )
+    }
+
+    fn take(&mut self, name: &'static str) -> Result<Map, AttachError> {
+        self.ebpf
+            .take_map(name)
+            .ok_or(AttachError::MapMissing(name))
+    }
+
+    /// The ring buffer; once.
+    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, AttachError> {
+        RingBuf::try_from(self.take("EVENTS")?).map_err(|_| AttachError::MapMissing("EVENTS"))
+    }
+
+    /// The per-CPU tally; once.
+    pub fn take_tally(&mut self) -> Result<PerCpuArray<MapData, u64>, AttachError> {
+        PerCpuArray::try_from(self.take("TALLY")?).map_err(|_| AttachError::MapMissing("TALLY"))
+    }
+
+    /// `(CLOCK_MONOTONIC in ns, jiffies)` as the iterators saw them; `None` if none ran.
+    #[must_use]
+    pub fn clock_sample(&self) -> Option<(u64, u64)> {
+        let clock: Array<_, [u64; 2]> = self.ebpf.map("CLOCK")?.try_into().ok()?;
+        let [ktime, jiffies] = clock.get(&0, 0).ok()?;
+        (ktime != 0).then_some((ktime, jiffies))
+    }
+
+    /// The programs, for their log.
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn the_verifiers_complaint_is_found() {
+        let log = "func#0 @0\n0: R1=ctx() R10=fp0\n; fn\n1: (79) r2 = *(u64 *)(r1 +0)\n\
+                   R2 invalid mem access 'trusted_ptr_or_null_'\n\
+                   verification time 80 usec\nstack depth 0\nprocessed 2 insns (limit 1000000)\n";
+        assert_eq!(
+            last_words(log),
+            Some("R2 invalid mem access 'trusted_ptr_or_null_'")
+        );
+        assert_eq!(last_words(""), None);
+        assert_eq!(last_words("processed 0 insns"), None);
+    }
+}

@@ -1,1 +1,245 @@
-//! The probe table and its verdicts.
+//! The probe table: what is attached where, what for, and what is lost without it.
+//!
+//! Loading is try-and-classify per probe; [`verdict`] turns the outcomes into what an operator
+//! needs to know. It is pure, so that every kind of kernel can be tested on any.
+
+/// Where a program goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachPoint {
+    /// A BTF tracepoint of this name.
+    Tracepoint(&'static str),
+    /// The exit of a kernel function.
+    FunctionExit(&'static str),
+    /// A BPF iterator, run at the start.
+    Iterator(&'static str),
+}
+
+impl std::fmt::Display for AttachPoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tracepoint(name) => write!(f, "tracepoint {name}"),
+            Self::FunctionExit(name) => write!(f, "fexit {name}"),
+            Self::Iterator(name) => write!(f, "iter/{name}"),
+        }
+    }
+}
+
+/// How much depends on a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// resetmon cannot do its work without it.
+    Required,
+    /// Used where the kernel has it.
+    Preferred,
+    /// Used only where the named preferred probe could not be attached.
+    FallbackFor(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Name in metrics and reports, and of the program in the object.
+    pub name: &'static str,
+    /// Where it goes.
+    pub at: AttachPoint,
+    /// How much depends on it.
+    pub need: Need,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// What is lost without it.
+    pub without: &'static str,
+}
+
+/// Every probe, in the order in which they are attached.
+pub const PROBES: &[Probe] = &[
+    Probe {
+        name: "socket_state",
+        at: AttachPoint::Tracepoint("inet_sock_set_state"),
+        need: Need::Required,
+        purpose: "owner, role and age of a connection; its state before the reset",
+        without: "no reset can be put down to a process",
+    },
+    Probe {
+        name: "accept",
+        at: AttachPoint::FunctionExit("inet_csk_accept"),
+        need: Need::Preferred,
+        purpose: "the worker that accepted a connection",
+        without: "a connection reset before anybody read from it is put down to the process that called listen()",
+    },
+    Probe {
+        name: "first_read",
+        at: AttachPoint::Tracepoint("tcp_rcv_space_adjust"),
+        need: Need::FallbackFor("accept"),
+        purpose: "the worker that reads from an accepted connection",
+        without: "accepted connections are put down to the process that called listen()",
+    },
+    Probe {
+        name: "socket_destroyed",
+        at: AttachPoint::Tracepoint("tcp_destroy_sock"),
+        need: Need::Required,
+        purpose: "owner of late packets of a connection that was reset",
+        without: "late packets of a reset connection have no owner",
+    },
+    Probe {
+        name: "reset_sent",
+        at: AttachPoint::Tracepoint("tcp_send_reset"),
+        need: Need::Required,
+        purpose: "resets sent by this node",
+        without: "sent resets are not seen",
+    },
+    Probe {
+        name: "reset_received",
+        at: AttachPoint::Tracepoint("tcp_receive_reset"),
+        need: Need::Required,
+        purpose: "resets received by this node",
+        without: "received resets are not seen",
+    },
+    Probe {
+        name: "existing_listeners",
+        at: AttachPoint::Iterator("task_file"),
+        need: Need::Preferred,
+        purpose: "ports listened on before the start",
+        without: "connections older than resetmon have no role",
+    },
+    Probe {
+        name: "existing_sockets",
+        at: AttachPoint::Iterator("task_file"),
+        need: Need::Preferred,
+        purpose: "owners of sockets open before the start",
+        without: "connections older than resetmon have no owner until they are read from",
+    },
+];
+
+/// What became of one probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is attached (an iterator: it has run).
+    Attached,
+    /// A preferred probe stands in its place.
+    NotNeeded,
+    /// The kernel does not have the attach point.
+    Missing,
+    /// The kernel refused; the errno's text, and the last words of the verifier if any.
+    Refused(String),
+}
+
+/// What the outcomes mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything is attached.
+    Ok,
+    /// It works; what is lost, one line a probe.
+    Degraded(Vec<String>),
+    /// It cannot work; why, one line a probe.
+    Unusable(Vec<String>),
+}
+
+/// The verdict over all probes, given each one's outcome.
+#[must_use]
+pub fn verdict<'a>(outcomes: impl IntoIterator<Item = (&'a Probe, &'a Outcome)>) -> Verdict {
+    let mut lost = Vec::new();
+    let mut fatal = Vec::new();
+    for (probe, outcome) in outcomes {
+        let why = match outcome {
+            Outcome::Attached | Outcome::NotNeeded => continue,
+            Outcome::Missing => "this kernel does not have it".to_owned(),
+            Outcome::Refused(why) => why.clone(),
+        };
+        let line = format!("{} ({}): {why}; {}", probe.name, probe.at, probe.without);
+        if probe.need == Need::Required {
+            fatal.push(line);
+        } else {
+            lost.push(line);
+        }
+    }
+    if !fatal.is_empty() {
+        Verdict::Unusable(fatal)
+    } else if lost.is_empty() {
+        Verdict::Ok
+    } else {
+        Verdict::Degraded(lost)
+    }
+}
+
+/// The row of a name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Probe> {
+    PROBES.iter().find(|probe| probe.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(outcome_of: impl Fn(&Probe) -> Outcome) -> Verdict {
+        let outcomes: Vec<Outcome> = PROBES.iter().map(outcome_of).collect();
+        verdict(PROBES.iter().zip(&outcomes))
+    }
+
+    #[test]
+    fn everything_attached_is_ok() {
+        assert_eq!(all(|_| Outcome::Attached), Verdict::Ok);
+        assert_eq!(
+            all(|p| if p.name == "first_read" {
+                Outcome::NotNeeded
+            } else {
+                Outcome::Attached
+            }),
+            Verdict::Ok
+        );
+    }
+
+    #[test]
+    fn a_preferred_probe_refused_degrades_and_names_the_loss() {
+        let Verdict::Degraded(lost) = all(|p| match p.need {
+            Need::Preferred if p.name == "accept" => Outcome::Refused("EPERM".into()),
+            _ => Outcome::Attached,
+        }) else {
+            panic!("not degraded");
+        };
+        assert_eq!(lost.len(), 1);
+        assert!(
+            lost[0].contains("inet_csk_accept") && lost[0].contains("EPERM"),
+            "{lost:?}"
+        );
+        assert!(lost[0].contains("listen()"), "{lost:?}");
+    }
+
+    #[test]
+    fn each_required_probe_is_fatal_on_its_own() {
+        for required in PROBES.iter().filter(|p| p.need == Need::Required) {
+            let verdict = all(|p| {
+                if p.name == required.name {
+                    Outcome::Missing
+                } else {
+                    Outcome::Attached
+                }
+            });
+            let Verdict::Unusable(why) = verdict else {
+                panic!("{} missing must be fatal", required.name);
+            };
+            assert!(why[0].contains(required.name));
+        }
+    }
+
+    #[test]
+    fn fatal_outweighs_degraded() {
+        assert!(matches!(all(|_| Outcome::Missing), Verdict::Unusable(_)));
+    }
+
+    #[test]
+    fn names_are_unique_and_fallbacks_name_a_preferred_probe() {
+        for probe in PROBES {
+            assert_eq!(PROBES.iter().filter(|p| p.name == probe.name).count(), 1);
+            if let Need::FallbackFor(name) = probe.need {
+                let of = by_name(name).expect("fallback for a probe of the table");
+                assert_eq!(of.need, Need::Preferred);
+                let position = |n| PROBES.iter().position(|p| p.name == n);
+                assert!(
+                    position(name) < position(probe.name),
+                    "tried before its fallback"
+                );
+            }
+        }
+    }
+}

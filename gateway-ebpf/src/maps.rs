@@ -1,0 +1,120 @@
+//! The maps. The agent finds them by these names.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::helpers::generated::bpf_sk_storage_get;
+use aya_ebpf::macros::btf_map;
+use gateway_ebpf_common::event::{ResetRecord, Task};
+use gateway_ebpf_common::tally::TALLIES;
+
+use crate::kernel::Object;
+use crate::owner::{Facts, Gone, Tuple};
+
+/// Records to the agent; the agent sets the size.
+#[btf_map]
+pub static EVENTS: RingBuf<ResetRecord, { 4 << 20 }> = RingBuf::new();
+
+/// What could not be delivered, by [`gateway_ebpf_common::tally::Tally`].
+#[btf_map]
+pub static TALLY: PerCpuArray<u64, { TALLIES as usize }> = PerCpuArray::new();
+
+/// Facts of each TCP socket; they die with it.
+#[btf_map]
+pub static SOCKETS: SkStorage<Facts> = SkStorage::new();
+
+/// Facts of sockets that entered TIME_WAIT, by socket cookie.
+#[btf_map]
+pub static TIME_WAIT: LruHashMap<u64, Facts, 32768> = LruHashMap::new();
+
+/// Owners of sockets that were reset and are gone, for the late packets that still come.
+#[btf_map]
+pub static GONE: LruHashMap<Tuple, Gone, 8192> = LruHashMap::new();
+
+/// Processes that the agent was told of: start and pid to the first half of the name.
+#[btf_map]
+pub static PROCESSES: LruHashMap<[u64; 2], u64, 16384> = LruHashMap::new();
+
+/// Threads that are closing a listening socket: thread id to (local port, time in ns).
+#[btf_map]
+pub static CLOSING_LISTENER: LruHashMap<u32, [u64; 2], 1024> = LruHashMap::new();
+
+/// Listening sockets found at the start: (network namespace, port).
+#[btf_map]
+pub static EXISTING_LISTENERS: HashMap<[u32; 2], u32, 16384> = HashMap::new();
+
+/// One sample of (CLOCK_MONOTONIC in ns, jiffies) for the agent.
+#[btf_map]
+pub static CLOCK: Array<[u64; 2], 1> = Array::new();
+
+/// No process.
+pub const NO_TASK: Task = Task {
+    start_ns: 0,
+    cgroup: 0,
+    pid: 0,
+    tid: 0,
+    comm: [0; 16],
+    exit_code: 0,
+    known_by: 0,
+    flags: 0,
+    pad: [0; 2],
+};
+
+/// Socket storage that accepted sockets inherit from their listener (`BPF_F_CLONE`).
+///
+/// aya-ebpf's own type takes neither a `sock` from a tracepoint nor the clone flag.
+#[repr(C)]
+pub struct SkStorage<T> {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    /// BPF_F_NO_PREALLOC | BPF_F_CLONE
+    map_flags: *const [i32; 0x201],
+}
+
+// SAFETY: the pointers are placeholders for the loader and never dereferenced.
+unsafe impl<T> Sync for SkStorage<T> {}
+
+impl<T> SkStorage<T> {
+    /// The definition that the loader reads.
+    pub const fn new() -> Self {
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
+    }
+
+    #[inline(always)]
+    fn lookup(&self, sk: Object, flags: u64) -> Option<&'static mut T> {
+        // SAFETY: `sk` is a typed socket by the verifier's own check; the value lives as long as
+        // the program runs (RCU) and is written under the socket's lock.
+        unsafe {
+            bpf_sk_storage_get(
+                ptr::from_ref(self).cast_mut().cast::<c_void>(),
+                sk.cast_mut().cast::<c_void>(),
+                ptr::null_mut(),
+                flags,
+            )
+            .cast::<T>()
+            .as_mut()
+        }
+    }
+
+    /// What is stored; `None` also for sockets in TIME_WAIT.
+    #[inline(always)]
+    pub fn get(&self, sk: Object) -> Option<&'static mut T> {
+        self.lookup(sk, 0)
+    }
+
+    /// What is stored, zeroed if it is new; `None` if the kernel has no memory for it.
+    #[inline(always)]
+    pub fn get_or_create(&self, sk: Object) -> Option<&'static mut T> {
+        self.lookup(sk, 1)
+    }
+}

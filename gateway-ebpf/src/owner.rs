@@ -1,0 +1,272 @@
+//! Who owns a socket, and what is remembered of it.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ktime_get_ns,
+};
+use gateway_ebpf_common::event::{ResetRecord, Task, flag, known_by, task_flag};
+use gateway_ebpf_common::tally::Tally;
+
+use crate::emit;
+use crate::kernel::{Object, load, member};
+use crate::maps::{NO_TASK, PROCESSES, SOCKETS};
+use crate::socket::state;
+
+/// `PF_EXITING` of `include/linux/sched.h`.
+const PF_EXITING: u32 = 0x4;
+/// `PF_KTHREAD` of `include/linux/sched.h`.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// Bits of [`Facts::flags`].
+pub mod fact {
+    /// `state_before` holds.
+    pub const STATE_SEEN: u8 = 1;
+    /// Open before the agent started.
+    pub const EXISTING: u8 = 2;
+    /// A received reset was reported that may be data after close.
+    pub const PROVISIONAL: u8 = 4;
+    /// A reset was sent or received; `tuple` holds.
+    pub const RESET: u8 = 8;
+}
+
+/// Both endpoints of a connection and where it lives.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Tuple {
+    /// Local address, network order, IPv4 in the first word.
+    pub local: [u32; 4],
+    /// Remote address.
+    pub remote: [u32; 4],
+    /// Network namespace.
+    pub netns: u32,
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Remote port, host order.
+    pub remote_port: u16,
+}
+
+/// What is remembered of a socket, in its own storage.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Facts {
+    /// Whose it is.
+    pub owner: Task,
+    /// Who closed it.
+    pub closer: Task,
+    /// See `ResetRecord`.
+    pub opened_ns: u64,
+    /// See `ResetRecord`.
+    pub established_ns: u64,
+    /// See `ResetRecord`.
+    pub fin_received_ns: u64,
+    /// See `ResetRecord`.
+    pub fin_sent_ns: u64,
+    /// Endpoints at the reset, because the kernel clears them afterwards.
+    pub tuple: Tuple,
+    /// State before CLOSE.
+    pub state_before: u8,
+    /// Who opened the connection.
+    pub role: u8,
+    /// Bits of [`fact`].
+    pub flags: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// What is remembered of a connection that was reset and is gone.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Gone {
+    /// Whose it was.
+    pub owner: Task,
+    /// Its cookie.
+    pub cookie: u64,
+    /// When it went.
+    pub time_ns: u64,
+    /// Who opened the connection.
+    pub role: u64,
+}
+
+/// CLOCK_MONOTONIC in ns.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The socket's cookie, made now if it had none.
+#[inline(always)]
+pub fn cookie(sk: Object) -> u64 {
+    // SAFETY: `sk` is a typed socket by the verifier's own check.
+    unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
+}
+
+/// Facts of a socket that may be older than the agent.
+#[inline(always)]
+pub fn facts(sk: Object) -> Option<&'static mut Facts> {
+    let facts = SOCKETS.get_or_create(sk);
+    if facts.is_none() {
+        emit::count(Tally::StorageFailed);
+    }
+    facts
+}
+
+/// Writes the identity of `task` (a typed `task_struct`).
+#[inline(always)]
+fn describe(into: &mut Task, task: Object) {
+    let leader = member!(task, task_group_leader as u64) as Object;
+    into.pid = member!(task, task_tgid as u32);
+    into.tid = member!(task, task_pid as u32);
+    if !leader.is_null() {
+        into.start_ns = member!(leader, task_start_boottime as u64);
+        // SAFETY: as in `member!`.
+        let comm = unsafe { core::ptr::read_volatile(&raw const crate::kernel::LAYOUT.task_comm) };
+        if comm != gateway_ebpf_common::layout::ABSENT {
+            let halves = [load::<u64>(leader, comm), load::<u64>(leader, comm + 8)];
+            // SAFETY: 16 bytes of plain integers to 16 bytes.
+            into.comm = unsafe { core::mem::transmute::<[u64; 2], [u8; 16]>(halves) };
+        }
+    }
+    into.flags = 0;
+    into.exit_code = 0;
+    if member!(task, task_flags as u32) & PF_EXITING != 0 {
+        into.flags = task_flag::EXITING;
+        let signal = member!(task, task_signal as u64) as Object;
+        if !signal.is_null() {
+            into.exit_code = member!(signal, signal_group_exit_code as u32);
+        }
+    }
+}
+
+/// Names the current process; false (and nothing written) for a kernel thread.
+#[inline(always)]
+pub fn current(into: &mut Task, known_by: u8) -> bool {
+    // SAFETY: no arguments; never NULL.
+    let task = unsafe { bpf_get_current_task_btf() }
+        .cast::<u8>()
+        .cast_const();
+    if member!(task, task_flags as u32) & PF_KTHREAD != 0 {
+        return false;
+    }
+    describe(into, task);
+    // SAFETY: no arguments.
+    into.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    into.known_by = known_by;
+    true
+}
+
+/// Names a process that the iterator shows; its cgroup is the socket's.
+#[inline(always)]
+pub fn existing(into: &mut Task, task: Object, cgroup: u64) {
+    describe(into, task);
+    into.cgroup = cgroup;
+    into.known_by = known_by::EXISTING;
+}
+
+/// Thread id of the current task.
+#[inline(always)]
+pub fn current_thread() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
+/// Tells the agent of the process once, and again when its name changed (exec).
+#[inline(always)]
+pub fn announce(task: &Task, time_ns: u64) {
+    let key = [task.start_ns, u64::from(task.pid)];
+    let name = u64::from_ne_bytes([
+        task.comm[0],
+        task.comm[1],
+        task.comm[2],
+        task.comm[3],
+        task.comm[4],
+        task.comm[5],
+        task.comm[6],
+        task.comm[7],
+    ]);
+    // SAFETY: a plain integer; a concurrent writer writes the same or a newer name.
+    if unsafe { PROCESSES.get(&key) } == Some(&name) {
+        return;
+    }
+    if emit::process(time_ns, task) {
+        // A full map only means that the process is announced again.
+        let _ = PROCESSES.insert(&key, &name, 0);
+    }
+}
+
+impl Facts {
+    /// Forgets an earlier connection of the same socket or of its listener.
+    #[inline(always)]
+    pub fn begin(&mut self, role: u8, time_ns: u64) {
+        self.closer = NO_TASK;
+        self.opened_ns = time_ns;
+        self.established_ns = 0;
+        self.fin_received_ns = 0;
+        self.fin_sent_ns = 0;
+        self.state_before = 0;
+        self.flags = 0;
+        self.role = role;
+    }
+
+    /// Writes what is remembered to a record; `state` must be set.
+    #[inline(always)]
+    pub fn write(&self, record: &mut ResetRecord) {
+        record.owner = self.owner;
+        record.closer = self.closer;
+        record.opened_ns = self.opened_ns;
+        record.established_ns = self.established_ns;
+        record.fin_received_ns = self.fin_received_ns;
+        record.fin_sent_ns = self.fin_sent_ns;
+        record.role = self.role;
+        if self.flags & fact::EXISTING != 0 {
+            record.flags |= flag::EXISTING;
+        }
+        if record.state != state::CLOSE {
+            record.state_before = record.state;
+            record.flags |= flag::STATE_SEEN;
+        } else if self.flags & fact::STATE_SEEN != 0 {
+            record.state_before = self.state_before;
+            record.flags |= flag::STATE_SEEN;
+        }
+    }
+
+    /// Makes the current process the owner.
+    #[inline(always)]
+    pub fn tag(&mut self, known_by: u8, time_ns: u64) {
+        if current(&mut self.owner, known_by) {
+            announce(&self.owner, time_ns);
+        }
+    }
+}
+
+/// No endpoints.
+pub const NO_TUPLE: Tuple = Tuple {
+    local: [0; 4],
+    remote: [0; 4],
+    netns: 0,
+    local_port: 0,
+    remote_port: 0,
+};
+
+impl Tuple {
+    /// The endpoints of a record.
+    #[inline(always)]
+    pub fn of(record: &ResetRecord) -> Self {
+        Self {
+            local: record.local_addr,
+            remote: record.remote_addr,
+            netns: record.netns,
+            local_port: record.local_port,
+            remote_port: record.remote_port,
+        }
+    }
+
+    /// Writes them to a record.
+    #[inline(always)]
+    pub fn write(&self, record: &mut ResetRecord) {
+        record.local_addr = self.local;
+        record.remote_addr = self.remote;
+        record.netns = self.netns;
+        record.local_port = self.local_port;
+        record.remote_port = self.remote_port;
+    }
+}

@@ -1,0 +1,97 @@
+//! Reads a `struct sk_buff`: the packet that a reset answers.
+
+use gateway_ebpf_common::event::{ResetRecord, flag};
+
+use crate::kernel::{Object, member, probe};
+
+/// As `member!`, for an object that the verifier does not know: `sk_buff.dev` lies in a union.
+macro_rules! read_member {
+    ($base:expr, $field:ident as $type:ty) => {{
+        // SAFETY: as in `member!`.
+        let offset = unsafe { core::ptr::read_volatile(&raw const $crate::kernel::LAYOUT.$field) };
+        if offset == gateway_ebpf_common::layout::ABSENT {
+            0
+        } else {
+            probe::<$type>($base.wrapping_add(offset as usize)).unwrap_or(0)
+        }
+    }};
+}
+
+/// Writes the endpoints (swapped: they become ours and theirs) and the TCP header.
+///
+/// The headers decide the IP version, so an IPv4 packet to a v4-mapped socket counts as 4.
+/// False if the packet cannot be read.
+#[inline(always)]
+pub fn fill(record: &mut ResetRecord, skb: Object) -> bool {
+    let head = member!(skb, skb_head as u64) as Object;
+    let network = member!(skb, skb_network_header as u16);
+    let transport = member!(skb, skb_transport_header as u16);
+    // Wrapping: the verifier sees plain numbers here, and the reads below survive any address.
+    let ip = head.wrapping_add(network as usize);
+    let tcp = head.wrapping_add(transport as usize);
+
+    let Some(first) = probe::<[u32; 5]>(ip) else {
+        return false;
+    };
+    let Some(header) = probe::<[u32; 5]>(tcp) else {
+        return false;
+    };
+    let version = (u32::from_be(first[0]) >> 28) as u8;
+    record.ip_version = version;
+    match version {
+        4 => {
+            // RFC 791: TTL in byte 8, source in 12..16, destination in 16..20.
+            record.trigger_ttl = (u32::from_be(first[2]) >> 24) as u8;
+            record.remote_addr[0] = first[3];
+            record.local_addr[0] = first[4];
+        }
+        6 => {
+            // RFC 8200: hop limit in byte 7, source in 8..24, destination in 24..40.
+            let Some(last) = probe::<[u32; 5]>(ip.wrapping_add(20)) else {
+                return false;
+            };
+            record.trigger_ttl = u32::from_be(first[1]) as u8;
+            record.remote_addr = [first[2], first[3], first[4], last[0]];
+            record.local_addr = [last[1], last[2], last[3], last[4]];
+        }
+        _ => return false,
+    }
+
+    // RFC 9293: ports, sequence, acknowledgement, data offset and flags.
+    let ports = u32::from_be(header[0]);
+    record.remote_port = (ports >> 16) as u16;
+    record.local_port = ports as u16;
+    record.trigger_seq = u32::from_be(header[1]);
+    record.trigger_ack = u32::from_be(header[2]);
+    let word = u32::from_be(header[3]);
+    record.trigger_flags = (word >> 16) as u8;
+    // The packet begins at the TCP header when the stack resets (`tcp_v4_rcv` does not pull it).
+    let header_len = (word >> 28) * 4;
+    let len = member!(skb, skb_len as u32);
+    let payload = if len > header_len {
+        len - header_len
+    } else {
+        0
+    };
+    record.trigger_len = if payload > 0xffff {
+        0xffff
+    } else {
+        payload as u16
+    };
+    record.flags |= flag::TRIGGERED;
+    true
+}
+
+/// Inode number of the network namespace that the packet came in by; 0 without a device.
+#[inline(always)]
+pub fn netns(skb: Object) -> u32 {
+    let dev = member!(skb, skb_dev as u64) as Object;
+    if dev.is_null() {
+        return 0;
+    }
+    let net = read_member!(dev, dev_net as u64) as Object;
+    if net.is_null() {
+        return 0;
+    }
+    read_member!(net, net_inum as u32)
+}

@@ -1,0 +1,9 @@
+//! The probes, one file each.
+
+pub mod accept;
+pub mod existing;
+pub mod first_read;
+pub mod reset_received;
+pub mod reset_sent;
+pub mod socket_destroyed;
+pub mod socket_state;

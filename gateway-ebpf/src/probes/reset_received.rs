@@ -1,0 +1,62 @@
+//! `tcp:tcp_receive_reset`: the first statement of `tcp_reset()`.
+//!
+//! It also fires when data arrives after close, without any RST (`tcp_rcv_state_process`): then
+//! a sent reset for the same socket follows at once and retracts this one.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use aya_log_ebpf::debug;
+use gateway_ebpf_common::event::{REASON_ABSENT, direction, flag, shape};
+use gateway_ebpf_common::tally::Tally;
+
+use crate::emit;
+use crate::kernel::Object;
+use crate::owner::{self, fact};
+use crate::socket::{self, state};
+
+#[btf_tracepoint(function = "tcp_receive_reset")]
+pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
+    let sk: Object = ctx.arg(0);
+    let state = socket::state_of(sk);
+    debug!(&ctx, "tcp_receive_reset state {}", state);
+    if state == state::CLOSE {
+        // `tcp_reset()` returns without doing anything.
+        return 0;
+    }
+    let tcp = socket::tcp(sk);
+    if tcp.is_null() {
+        emit::count(Tally::Unreadable);
+        return 0;
+    }
+    let facts = owner::facts(sk);
+    let provisional = state != state::ESTABLISHED
+        && state != state::SYN_SENT
+        && state != state::SYN_RECV
+        && socket::shutdown(sk) & socket::RCV_SHUTDOWN != 0;
+    emit::reset(Tally::ReceivedLost, |record| {
+        record.time_ns = owner::now();
+        record.direction = direction::RECEIVED;
+        record.reason = REASON_ABSENT;
+        record.shape = shape::FULL;
+        record.state = state;
+        record.cookie = owner::cookie(sk);
+        let mut tuple = owner::NO_TUPLE;
+        record.ip_version = socket::endpoints(&mut tuple, sk, tcp);
+        tuple.write(record);
+        socket::fill(record, sk, tcp);
+        if provisional {
+            record.flags |= flag::PROVISIONAL;
+        }
+        if let Some(facts) = facts {
+            facts.write(record);
+            facts.tuple = tuple;
+            facts.flags |= fact::RESET;
+            if provisional {
+                facts.flags |= fact::PROVISIONAL;
+            }
+        }
+        record.state_before = state;
+        record.flags |= flag::STATE_SEEN;
+    });
+    0
+}

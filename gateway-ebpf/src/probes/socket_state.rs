@@ -1,0 +1,83 @@
+//! `sock:inet_sock_set_state`: a TCP socket changes state.
+//!
+//! It fires before `sk_state` is stored, and after the port was released on the way to CLOSE.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use gateway_ebpf_common::event::{known_by, role};
+use gateway_ebpf_common::tally::Tally;
+
+use crate::emit;
+use crate::kernel::Object;
+use crate::maps::{CLOSING_LISTENER, TIME_WAIT};
+use crate::owner::{self, fact};
+use crate::socket::{self, state};
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+    let sk: Object = ctx.arg(0);
+    let old = ctx.arg::<u64>(1) as u8;
+    let new = ctx.arg::<u64>(2) as u8;
+    if !socket::is_tcp(sk) {
+        return 0;
+    }
+    let Some(facts) = owner::facts(sk) else {
+        return 0;
+    };
+    let now = owner::now();
+    match new {
+        state::SYN_SENT => {
+            facts.begin(role::CLIENT, now);
+            owner::cookie(sk);
+            facts.tag(known_by::CONNECT, now);
+        }
+        state::LISTEN => {
+            facts.begin(role::SERVER, now);
+            facts.tag(known_by::LISTEN, now);
+        }
+        state::SYN_RECV if old == state::LISTEN => {
+            // A new child: its storage is a copy of its listener's.
+            facts.begin(role::SERVER, now);
+            owner::cookie(sk);
+            if facts.owner.pid != 0 {
+                facts.owner.known_by = known_by::INHERITED;
+            }
+        }
+        state::ESTABLISHED => facts.established_ns = now,
+        state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = now,
+        state::FIN_WAIT1 | state::LAST_ACK => {
+            facts.fin_sent_ns = now;
+            if socket::in_task(sk) {
+                owner::current(&mut facts.closer, known_by::CURRENT);
+            }
+        }
+        state::CLOSE => {
+            facts.state_before = old;
+            facts.flags |= fact::STATE_SEEN;
+            if old == state::LISTEN {
+                closing_listener(sk, now);
+            } else if old == state::FIN_WAIT2 || old == state::CLOSING {
+                // On the way to TIME_WAIT, which has no storage but keeps the cookie.
+                let cookie = socket::cookie(sk);
+                if cookie != 0 && TIME_WAIT.insert(&cookie, &*facts, 0).is_err() {
+                    emit::count(Tally::TimeWaitFailed);
+                }
+            }
+        }
+        _ => {}
+    }
+    0
+}
+
+/// Notes which thread closes a listener: the resets of unaccepted connections follow in it.
+#[inline(always)]
+fn closing_listener(sk: Object, now: u64) {
+    let tcp = socket::tcp(sk);
+    if tcp.is_null() {
+        return;
+    }
+    let thread = owner::current_thread();
+    let note = [u64::from(socket::local_port(tcp)), now];
+    // A failure only leaves those resets without closer.
+    let _ = CLOSING_LISTENER.insert(&thread, &note, 0);
+}
