@@ -1,5 +1,127 @@
 //! The command line, one file a subcommand.
 
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
 pub mod doctor;
 pub mod run;
+pub mod signals;
 pub mod watch;
+
+/// Every TCP reset on a node, explained: who sent it, whose process, which peer, which gateway
+/// route, and why.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How much resetmon says about itself, on stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
+    log_level: LogLevel,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent: metrics over HTTP, JSON lines of resets on request
+    Run(run::Args),
+    /// Show resets as they happen
+    Watch(watch::Args),
+    /// Say what this kernel and these privileges allow, what is degraded, and the remedy
+    ///
+    /// Exit status: 0 if resetmon works here (with --strict: only if nothing is degraded),
+    /// 1 if degraded and --strict, 2 if it cannot work.
+    Doctor(doctor::Args),
+}
+
+/// Level of diagnostics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// And what is degraded.
+    Warn,
+    /// And what starts and stops.
+    Info,
+    /// And each decision.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// As `tracing` has it; `None` for off.
+    #[must_use]
+    pub fn level(self) -> Option<tracing::Level> {
+        Some(match self {
+            Self::Off => return None,
+            Self::Error => tracing::Level::ERROR,
+            Self::Warn => tracing::Level::WARN,
+            Self::Info => tracing::Level::INFO,
+            Self::Debug => tracing::Level::DEBUG,
+            Self::Trace => tracing::Level::TRACE,
+        })
+    }
+}
+
+/// Options of every command that captures.
+#[derive(Debug, clap::Args)]
+pub struct CaptureArgs {
+    /// Configuration file (YAML): gateways, routes, names of peers; see `resetmon run --help`
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+
+    /// Diagnostics of the eBPF programs themselves, into the same log; costs nothing when off
+    #[arg(long, value_enum, default_value_t = LogLevel::Off, value_name = "LEVEL")]
+    pub ebpf_log: LogLevel,
+}
+
+/// Runs the command; errors go to stderr as one chain.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    init_log(&cli);
+    let result = match cli.command {
+        Command::Run(args) => run::main(args),
+        Command::Watch(args) => watch::main(args),
+        Command::Doctor(args) => return doctor::main(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("resetmon: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init_log(cli: &Cli) {
+    let mut level = cli.log_level.level();
+    // The programs' diagnostics are wanted as soon as they are asked for.
+    let wanted = match &cli.command {
+        Command::Run(args) => args.capture.ebpf_log.level(),
+        Command::Watch(args) => args.capture.ebpf_log.level(),
+        Command::Doctor(_) => None,
+    };
+    let own = level.map_or("off".to_owned(), |level| level.to_string().to_lowercase());
+    let filter = match wanted {
+        Some(wanted) => {
+            level = level.max(Some(wanted));
+            format!(
+                "warn,resetmon={own},gateway_ebpf={}",
+                wanted.to_string().to_lowercase()
+            )
+        }
+        None if level.is_none() => "off".to_owned(),
+        None => format!("warn,resetmon={own}"),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(level.is_some_and(|level| level > tracing::Level::INFO))
+        .init();
+}

@@ -2,10 +2,12 @@
 
 pub mod attach;
 pub mod btf;
+pub mod capture;
 pub mod clock;
 pub mod decode;
 pub mod observation;
 pub mod offsets;
+pub mod privilege;
 pub mod probes;
 pub mod reasons;
 pub mod ring;

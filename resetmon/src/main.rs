@@ -1,3 +1,10 @@
 //! The `resetmon` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use resetmon::cli::Cli;
+
+fn main() -> ExitCode {
+    resetmon::cli::main(Cli::parse())
+}

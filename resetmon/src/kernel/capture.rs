@@ -1,0 +1,200 @@
+//! Opens the kernel side as a whole: resolve, load, attach, and hand out what it yields.
+
+use aya_log::EbpfLogger;
+use gateway_ebpf_common::layout::{Layout, Switches};
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::attach::{self, AttachError, Attached};
+use super::btf::{Btf, BtfError};
+use super::clock::Clock;
+use super::offsets::{self, Missing};
+use super::privilege;
+use super::reasons::Reasons;
+use super::ring::Ring;
+use super::tally::Tallies;
+
+/// What the operator chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bytes of the ring buffer: a power of two and a multiple of the page size.
+    pub ring_buffer_bytes: u32,
+    /// Level of the programs' own diagnostics; `None` compiles them out of the loaded programs.
+    pub program_log: Option<tracing::Level>,
+}
+
+/// Why capture cannot start.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Capabilities are missing.
+    #[error("missing {names} ({purposes}); {remedy}")]
+    Privilege {
+        /// Their names.
+        names: String,
+        /// What for.
+        purposes: String,
+        /// How to give them.
+        remedy: String,
+    },
+    /// The capabilities cannot be told.
+    #[error("{0}")]
+    Capabilities(String),
+    /// The kernel's types cannot be read.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// Members without which nothing can be reported.
+    #[error("this kernel's BTF lacks {0}; resetmon needs Linux 5.15 or newer")]
+    Members(String),
+    /// Load or attach failed.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The event loop did not take the ring buffer.
+    #[error("the ring buffer cannot be waited for: {0}")]
+    Ring(#[from] std::io::Error),
+    /// Kernel ticks cannot be converted.
+    #[error("the kernel's tick rate (HZ) cannot be told: {0}")]
+    Clock(String),
+}
+
+/// The kernel side at work.
+pub struct Capture {
+    /// The programs; detached when dropped.
+    pub attached: Attached,
+    /// Their records.
+    pub ring: Ring,
+    /// What could not be delivered.
+    pub tallies: Tallies,
+    /// Kernel time to ours.
+    pub clock: Clock,
+    /// Names of the kernel's reasons.
+    pub reasons: Reasons,
+    /// Members that this kernel lacks, and what is lost.
+    pub missing: Vec<Missing>,
+}
+
+/// What the kernel's types say, before anything is loaded.
+pub struct Kernel {
+    /// Offsets for the programs.
+    pub layout: Layout,
+    /// Other differences.
+    pub switches: Switches,
+    /// Members that this kernel lacks, and what is lost.
+    pub missing: Vec<Missing>,
+    /// Names of the kernel's reasons.
+    pub reasons: Reasons,
+}
+
+impl Kernel {
+    /// Reads the running kernel's BTF.
+    pub fn read() -> Result<Self, BtfError> {
+        let btf = Btf::from_kernel()?;
+        let resolved = offsets::resolve(&btf);
+        Ok(Self {
+            layout: resolved.layout,
+            switches: offsets::switches(&btf),
+            missing: resolved.missing,
+            reasons: Reasons::from_btf(&btf),
+        })
+    }
+
+    /// The missing members without which nothing can be reported.
+    pub fn fatal(&self) -> impl Iterator<Item = &Missing> {
+        self.missing.iter().filter(|missing| missing.required)
+    }
+}
+
+/// Says which capabilities are missing, if any are required.
+pub fn check_privilege() -> Result<(), OpenError> {
+    let effective = privilege::effective().map_err(OpenError::Capabilities)?;
+    let missing = privilege::missing(&effective);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let path = std::env::current_exe()
+        .map_or_else(|_| "resetmon".to_owned(), |path| path.display().to_string());
+    let join = |text: fn(&privilege::Need) -> String| {
+        missing.iter().map(text).collect::<Vec<_>>().join(" and ")
+    };
+    Err(OpenError::Privilege {
+        names: join(|need| need.capability.to_string()),
+        purposes: join(|need| need.purpose.to_owned()),
+        remedy: privilege::remedy(&missing, &path),
+    })
+}
+
+impl Capture {
+    /// Attaches every probe; needs a running event loop.
+    pub fn open(object: &[u8], options: &Options) -> Result<Self, OpenError> {
+        check_privilege()?;
+        let kernel = Kernel::read()?;
+        let fatal: Vec<String> = kernel.fatal().map(ToString::to_string).collect();
+        if !fatal.is_empty() {
+            return Err(OpenError::Members(fatal.join(", ")));
+        }
+        for missing in &kernel.missing {
+            tracing::warn!("this kernel's BTF lacks {missing}");
+        }
+        let mut attached = attach::attach(
+            object,
+            &attach::Options {
+                ring_buffer_bytes: options.ring_buffer_bytes,
+                layout: kernel.layout,
+                switches: kernel.switches,
+                log_level: options.program_log.map_or(0, program_level),
+            },
+        )?;
+        if options.program_log.is_some() {
+            forward_program_log(&mut attached);
+        }
+        let clock = Clock::from_sample(attached.clock_sample()).map_err(OpenError::Clock)?;
+        let ring = Ring::new(attached.take_events()?)?;
+        let tallies = Tallies::new(attached.take_tally()?);
+        Ok(Self {
+            attached,
+            ring,
+            tallies,
+            clock,
+            reasons: kernel.reasons,
+            missing: kernel.missing,
+        })
+    }
+}
+
+/// `aya_log::Level` numbers.
+fn program_level(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 1,
+        tracing::Level::WARN => 2,
+        tracing::Level::INFO => 3,
+        tracing::Level::DEBUG => 4,
+        tracing::Level::TRACE => 5,
+    }
+}
+
+/// Hands the programs' own diagnostics to `tracing`, through the `log` facade.
+fn forward_program_log(attached: &mut Attached) {
+    let logger = match EbpfLogger::init(attached.ebpf_mut()) {
+        Ok(logger) => logger,
+        Err(error) => {
+            tracing::warn!("the programs' diagnostics cannot be read: {error}");
+            return;
+        }
+    };
+    // SAFETY: the map's descriptor is open and the same for as long as `logger` lives.
+    let fd = match unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) } {
+        Ok(fd) => fd,
+        Err(error) => {
+            let error = std::io::Error::from(error);
+            tracing::warn!("the programs' diagnostics cannot be waited for: {error}");
+            return;
+        }
+    };
+    tokio::spawn(async move {
+        let mut fd = fd;
+        while let Ok(mut ready) = fd.readable_mut().await {
+            ready.get_inner_mut().flush();
+            ready.clear_ready();
+        }
+    });
+}
