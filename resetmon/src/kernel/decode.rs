@@ -1,1 +1,397 @@
-//! Ring-buffer records to observations.
+//! From the bytes of the ring buffer to an [`Observation`]: pure, total, no panic on any input.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use gateway_ebpf_common::event::{
+    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, kind, known_by, role,
+    shape, task_flag,
+};
+use thiserror::Error;
+
+use super::observation::{
+    Direction, Exit, KnownBy, Observation, Reason, Role, Shape, SocketFlags, Task, TcpState,
+    Trigger, Vitals,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// One decoded record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A reset.
+    Reset(Observation),
+    /// A process seen for the first time.
+    Process {
+        /// When, since boot (`CLOCK_MONOTONIC`).
+        time: Duration,
+        /// The process.
+        task: Task,
+    },
+}
+
+/// Why bytes of the ring buffer are not a record. The caller counts it and goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the record has.
+    #[error("record is cut short: {have} bytes, {need} needed")]
+    Truncated {
+        /// Bytes there are.
+        have: usize,
+        /// Bytes a record of this kind has.
+        need: usize,
+    },
+    /// More bytes than the record has.
+    #[error(
+        "record of kind {kind} is too long: {have} bytes instead of {need}; agent and eBPF \
+         programs are of different builds, rebuild both with `cargo xtask build`"
+    )]
+    Oversized {
+        /// The kind it claims.
+        kind: u32,
+        /// Bytes there are.
+        have: usize,
+        /// Bytes a record of this kind has.
+        need: usize,
+    },
+    /// The record's own size member differs from this build's.
+    #[error(
+        "record of kind {kind} says it has {said} bytes instead of {need}; agent and eBPF \
+         programs are of different builds, rebuild both with `cargo xtask build`"
+    )]
+    SizeMismatch {
+        /// The kind it claims.
+        kind: u32,
+        /// The size it claims.
+        said: u32,
+        /// Bytes a record of this kind has.
+        need: usize,
+    },
+    /// The first word names no kind of record.
+    #[error(
+        "record of unknown kind {0}; agent and eBPF programs are of different builds, rebuild \
+         both with `cargo xtask build`"
+    )]
+    UnknownKind(u32),
+    /// A member has a value that it cannot have.
+    #[error("record has {member} {value}; allowed: {allowed}")]
+    BadValue {
+        /// Name of the member.
+        member: &'static str,
+        /// What it holds.
+        value: u8,
+        /// What it may hold.
+        allowed: &'static str,
+    },
+}
+
+/// Decodes one ring-buffer entry.
+///
+/// `tick` is one jiffy (1/HZ); `reason` names a number of the running kernel's
+/// `enum sk_rst_reason`.
+pub fn decode(
+    bytes: &[u8],
+    tick: Duration,
+    reason: impl Fn(u32) -> Reason,
+) -> Result<Record, DecodeError> {
+    match word(bytes, 0)? {
+        kind::RESET => reset(&whole::<ResetRecord>(bytes)?, tick, reason).map(Record::Reset),
+        kind::PROCESS => {
+            let record = whole::<ProcessRecord>(bytes)?;
+            let mut task = task(&record.task, "task.known_by")?;
+            task.known_by = None;
+            Ok(Record::Process {
+                time: Duration::from_nanos(record.time_ns),
+                task,
+            })
+        }
+        other => Err(DecodeError::UnknownKind(other)),
+    }
+}
+
+/// Records that may be copied from bytes.
+///
+/// # Safety
+/// `repr(C)`, without padding, every bit pattern a valid value.
+unsafe trait Wire: Copy {}
+// SAFETY: repr(C), integers only, padding named; the size asserts beside the type hold it to that.
+unsafe impl Wire for ResetRecord {}
+// SAFETY: as above.
+unsafe impl Wire for ProcessRecord {}
+
+/// The record that `bytes` are, if their number is exactly its size and its own size member agrees.
+fn whole<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let need = size_of::<T>();
+    let have = bytes.len();
+    if have < need {
+        return Err(DecodeError::Truncated { have, need });
+    }
+    let (kind, said) = (word(bytes, 0)?, word(bytes, 4)?);
+    if have > need {
+        return Err(DecodeError::Oversized { kind, have, need });
+    }
+    if said as usize != need {
+        return Err(DecodeError::SizeMismatch { kind, said, need });
+    }
+    // SAFETY: `bytes` has size_of::<T>() bytes, any of which make a T by the contract of Wire;
+    // the read needs no alignment.
+    Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// The 32-bit word at `offset`, in the byte order of this machine.
+fn word(bytes: &[u8], offset: usize) -> Result<u32, DecodeError> {
+    bytes
+        .get(offset..)
+        .and_then(|rest| rest.first_chunk())
+        .map(|chunk| u32::from_ne_bytes(*chunk))
+        .ok_or(DecodeError::Truncated {
+            have: bytes.len(),
+            need: offset + size_of::<u32>(),
+        })
+}
+
+fn reset(
+    record: &ResetRecord,
+    tick: Duration,
+    reason: impl Fn(u32) -> Reason,
+) -> Result<Observation, DecodeError> {
+    let has = |bit: u32| record.flags & bit != 0;
+    let direction = match record.direction {
+        direction::SENT => Direction::Sent,
+        direction::RECEIVED => Direction::Received,
+        value => return Err(bad("direction", value, "1 sent, 2 received")),
+    };
+    let shape = match record.shape {
+        shape::NONE => Shape::NoSocket,
+        shape::FULL => Shape::Full,
+        shape::TIME_WAIT => Shape::TimeWait,
+        shape::REQUEST => Shape::Request,
+        value => return Err(bad("shape", value, "0 to 3")),
+    };
+    let role = match record.role {
+        role::UNKNOWN => None,
+        role::CLIENT => Some(Role::Client),
+        role::SERVER => Some(Role::Server),
+        value => return Err(bad("role", value, "0 unknown, 1 client, 2 server")),
+    };
+    let local = address(&record.local_addr, record.ip_version)?;
+    let remote = address(&record.remote_addr, record.ip_version)?;
+
+    let state = TcpState::from_number(record.state);
+    // A state that is not CLOSE at the event was not changed by it.
+    let state_before = if has(flag::STATE_SEEN) {
+        TcpState::from_number(record.state_before)
+    } else {
+        state.filter(|state| *state != TcpState::Close)
+    };
+    let fins = Fins::of(record, state_before);
+
+    let time = Duration::from_nanos(record.time_ns);
+    let since =
+        |then: u64| (then != 0).then(|| Duration::from_nanos(record.time_ns.saturating_sub(then)));
+    let since_tick = |ticks: u32| (ticks != NEVER).then(|| tick.saturating_mul(ticks));
+
+    Ok(Observation {
+        time,
+        direction,
+        netns: record.netns,
+        cookie: (record.cookie != 0).then_some(record.cookie),
+        local: SocketAddr::new(local, record.local_port),
+        remote: SocketAddr::new(remote, record.remote_port),
+        shape,
+        state,
+        state_before,
+        reason: (direction == Direction::Sent && record.reason != REASON_ABSENT)
+            .then(|| reason(record.reason)),
+        role,
+        owner: known_task(&record.owner, "owner.known_by")?.filter(|task| task.known_by.is_some()),
+        closer: known_task(&record.closer, "closer.known_by")?,
+        age: since(record.established_ns),
+        since_opened: since(record.opened_ns),
+        since_data_in: since_tick(record.ticks_since_data_in).filter(|_| has(flag::VITALS)),
+        since_data_out: since_tick(record.ticks_since_data_out).filter(|_| has(flag::VITALS)),
+        since_ack_in: since_tick(record.ticks_since_ack_in).filter(|_| has(flag::VITALS)),
+        tick,
+        fin_received: fins.received,
+        since_fin_received: since(record.fin_received_ns),
+        fin_sent: fins.sent,
+        since_fin_sent: since(record.fin_sent_ns),
+        vitals: has(flag::VITALS).then(|| vitals(record, role, state_before, fins)),
+        trigger: has(flag::TRIGGERED).then_some(Trigger {
+            seq: record.trigger_seq,
+            ack: record.trigger_ack,
+            len: record.trigger_len,
+            flags: record.trigger_flags,
+            ttl: record.trigger_ttl,
+        }),
+        linger: has(flag::LINGER).then(|| tick.saturating_mul(record.linger_ticks)),
+        linger2_abort: has(flag::VITALS) && record.linger2 < 0,
+        socket_error: record.socket_error,
+        uid: (shape == Shape::Full).then_some(record.uid),
+        accept_queue: (state == Some(TcpState::Listen))
+            .then_some((record.accept_queue, record.accept_limit)),
+        flags: SocketFlags {
+            dead: has(flag::DEAD),
+            keepalive: has(flag::KEEPOPEN),
+            has_file: has(flag::HAS_SOCKET),
+            in_task: has(flag::IN_TASK),
+            mptcp: has(flag::MPTCP),
+            existing: has(flag::EXISTING),
+            listener_closed: has(flag::LISTENER_CLOSED),
+            by_cookie: has(flag::BY_COOKIE),
+            receive_shut: record.shutdown & 1 != 0,
+            send_shut: record.shutdown & 2 != 0,
+        },
+        provisional: direction == Direction::Received && has(flag::PROVISIONAL),
+        retracts: direction == Direction::Sent && has(flag::RETRACTS),
+    })
+}
+
+/// Which FINs had passed.
+#[derive(Clone, Copy)]
+struct Fins {
+    received: bool,
+    sent: bool,
+}
+
+impl Fins {
+    /// From the state, the flags and the moments seen.
+    ///
+    /// TIME_WAIT tells nothing of the peer's FIN: the kernel resets from there only while it
+    /// still waits for that FIN (`tcp_timewait_state_process`, substate FIN_WAIT2).
+    fn of(record: &ResetRecord, before: Option<TcpState>) -> Self {
+        use TcpState::{CloseWait, Closing, FinWait1, FinWait2, LastAck, TimeWait};
+        Self {
+            received: record.flags & flag::DONE != 0
+                || record.fin_received_ns != 0
+                || matches!(before, Some(CloseWait | LastAck | Closing)),
+            sent: record.fin_sent_ns != 0
+                || matches!(
+                    before,
+                    Some(FinWait1 | FinWait2 | Closing | LastAck | TimeWait)
+                ),
+        }
+    }
+}
+
+/// The counters, with the SYN and FIN taken out that the kernel counts as a byte each.
+fn vitals(
+    record: &ResetRecord,
+    role: Option<Role>,
+    before: Option<TcpState>,
+    fins: Fins,
+) -> Vitals {
+    use TcpState::{Closing, FinWait1, FinWait2, LastAck, SynSent, TimeWait};
+    let fin_in = u32::from(fins.received);
+    // The passive side's SYN is acknowledged before the counter starts.
+    let syn_acked = u64::from(role == Some(Role::Client));
+    let fin_acked = u64::from(matches!(before, Some(FinWait2 | TimeWait)));
+    let flag_unacked = u32::from(matches!(
+        before,
+        Some(SynSent | FinWait1 | LastAck | Closing)
+    ));
+    Vitals {
+        bytes_received: record.bytes_received.saturating_sub(u64::from(fin_in)),
+        bytes_acked: record.bytes_acked.saturating_sub(syn_acked + fin_acked),
+        bytes_sent: record.bytes_sent,
+        segs_in: record.segs_in,
+        segs_out: record.segs_out,
+        data_segs_in: record.data_segs_in,
+        data_segs_out: record.data_segs_out,
+        unread: record.unread.saturating_sub(fin_in),
+        unacked: record.unacked.saturating_sub(flag_unacked),
+        srtt: (record.srtt_us != 0).then(|| Duration::from_micros(record.srtt_us.into())),
+        retransmits: record.retransmits,
+        retransmits_now: record.retransmits_now,
+        probes_out: record.probes_out,
+        rcv_nxt: record.rcv_nxt,
+        snd_nxt: record.snd_nxt,
+    }
+}
+
+/// An address of the wire; a v4-mapped one is IPv4 where the packet was.
+fn address(words: &[u32; 4], ip_version: u8) -> Result<IpAddr, DecodeError> {
+    let mut octets = [0; 16];
+    for (quad, word) in octets.chunks_exact_mut(4).zip(words) {
+        quad.copy_from_slice(&word.to_ne_bytes());
+    }
+    let whole = Ipv6Addr::from(octets);
+    match ip_version {
+        4 => Ok(whole
+            .to_ipv4_mapped()
+            .unwrap_or_else(|| Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]))
+            .into()),
+        6 => Ok(whole.into()),
+        value => Err(bad("ip_version", value, "4, 6")),
+    }
+}
+
+/// A task that may be missing (`pid` 0).
+fn known_task(wire: &event::Task, member: &'static str) -> Result<Option<Task>, DecodeError> {
+    let task = task(wire, member)?;
+    Ok((task.pid != 0).then_some(task))
+}
+
+fn task(wire: &event::Task, member: &'static str) -> Result<Task, DecodeError> {
+    Ok(Task {
+        pid: wire.pid,
+        tid: wire.tid,
+        start: Duration::from_nanos(wire.start_ns),
+        comm: comm(&wire.comm).into(),
+        cgroup: wire.cgroup,
+        known_by: how_known(wire.known_by, member)?,
+        exit: (wire.flags & task_flag::EXITING != 0).then(|| exit(wire.exit_code)),
+    })
+}
+
+fn how_known(value: u8, member: &'static str) -> Result<Option<KnownBy>, DecodeError> {
+    Ok(Some(match value {
+        known_by::NOBODY => return Ok(None),
+        known_by::CONNECT => KnownBy::Connect,
+        known_by::LISTEN => KnownBy::Listen,
+        known_by::INHERITED => KnownBy::Inherited,
+        known_by::ACCEPT => KnownBy::Accept,
+        known_by::FIRST_READ => KnownBy::FirstRead,
+        known_by::EXISTING => KnownBy::Existing,
+        known_by::EXISTING_SHARED => KnownBy::ExistingShared,
+        known_by::CURRENT => KnownBy::Current,
+        known_by::EARLIER_RESET => KnownBy::EarlierReset,
+        value => return Err(bad(member, value, "0 to 9")),
+    }))
+}
+
+/// A wait status as wait(2) encodes it: signal in the low 7 bits, else the status above 8.
+fn exit(wait_status: u32) -> Exit {
+    let [low, status, ..] = wait_status.to_le_bytes();
+    match low & 0x7f {
+        0 => Exit::Status(status),
+        signal => Exit::Signal(signal),
+    }
+}
+
+/// Text of a NUL-padded name; what is no text, and what could steer a terminal, is replaced.
+fn comm(bytes: &[u8; 16]) -> String {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end])
+        .chars()
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+const fn bad(member: &'static str, value: u8, allowed: &'static str) -> DecodeError {
+    DecodeError::BadValue {
+        member,
+        value,
+        allowed,
+    }
+}

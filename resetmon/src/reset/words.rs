@@ -106,6 +106,8 @@ words! {
         ClosedWithUnreadData = "closed_with_unread_data",
         /// Sent: the application asked for an abort (SO_LINGER 0, TCP_LINGER2, disconnect).
         LingerAbort = "linger_abort",
+        /// Sent: the connection was waiting to be accepted when its listener was closed.
+        ListenerClosed = "listener_closed",
         /// Sent: the peer sent data after the application had closed.
         DataAfterClose = "data_after_close",
         /// Sent: the owner was exiting.
