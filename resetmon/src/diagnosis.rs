@@ -2,4 +2,7 @@
 
 pub mod advice;
 pub mod cause;
+#[cfg(test)]
+mod fixture;
+pub mod merge;
 pub mod repeat;

@@ -1,1 +1,124 @@
-//! The cause of one reset.
+//! The cause of one reset: pure, from what the kernel showed.
+//!
+//! No cause is guessed. Each conclusion names the facts that carry it, and what they do not
+//! carry is [`Cause::Unknown`](crate::reset::Cause::Unknown). With the kernel's reason (Linux 6.10 and newer) and without it
+//! the same facts lead to the same cause; the reason only settles what they leave open.
+
+use std::time::Duration;
+
+use crate::kernel::observation::{Direction, Observation, Shape, TcpState};
+use crate::reset::{Diagnosis, Sender, Stage};
+
+use evidence::Evidence;
+
+mod evidence;
+mod received;
+mod sent;
+
+/// From here on a connection counts as having been silent for long.
+///
+/// Keep-alive and NAT timeouts of the field begin at seconds; pauses within one exchange on a
+/// healthy connection seldom reach one.
+pub const LONG_SILENCE: Duration = Duration::from_secs(1);
+
+/// Lengths on the wire of a TLS `close_notify`: 1.3 and 1.2 with ChaCha20 or GCM, 1.2 with CBC
+/// and SHA-1, SHA-256, SHA-384 (RFC 5246, RFC 8446).
+///
+/// An end that closes in good order sends one; that it was not read loses nothing.
+const CLOSE_NOTIFY: [u32; 6] = [23, 24, 31, 53, 69, 85];
+
+/// Concludes why.
+#[must_use]
+pub fn diagnose(observation: &Observation) -> Diagnosis {
+    let mut evidence = Evidence::default();
+    let (cause, sender) = match observation.direction {
+        Direction::Sent => (sent::cause(observation, &mut evidence), Sender::Local),
+        Direction::Received => (received::cause(observation, &mut evidence), Sender::Peer),
+    };
+    Diagnosis {
+        cause,
+        sender,
+        stage: stage(observation),
+        evidence: evidence.into_facts(),
+    }
+}
+
+/// How far the connection had come.
+///
+/// Where the state before the reset was not seen, FINs and the moment of establishment tell.
+fn stage(o: &Observation) -> Stage {
+    use TcpState::{
+        Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, NewSynRecv,
+        SynRecv, SynSent, TimeWait,
+    };
+    match (o.shape, o.state_before) {
+        (Shape::NoSocket, _) => Stage::None,
+        (Shape::TimeWait, _) => Stage::Closing,
+        (Shape::Request, _) | (_, Some(Listen | SynSent | SynRecv | NewSynRecv)) => {
+            Stage::Connecting
+        }
+        (_, Some(Established)) => Stage::Established,
+        (_, Some(CloseWait | FinWait1 | FinWait2 | LastAck | Closing | TimeWait)) => Stage::Closing,
+        (_, None | Some(Close)) if o.fin_sent || o.fin_received => Stage::Closing,
+        (_, None | Some(Close)) if o.age.is_some() => Stage::Established,
+        (_, None | Some(Close)) => Stage::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::fixture;
+
+    #[test]
+    fn stages() {
+        let table = [
+            (Some(TcpState::SynSent), Stage::Connecting),
+            (Some(TcpState::SynRecv), Stage::Connecting),
+            (Some(TcpState::NewSynRecv), Stage::Connecting),
+            (Some(TcpState::Listen), Stage::Connecting),
+            (Some(TcpState::Established), Stage::Established),
+            (Some(TcpState::CloseWait), Stage::Closing),
+            (Some(TcpState::FinWait1), Stage::Closing),
+            (Some(TcpState::FinWait2), Stage::Closing),
+            (Some(TcpState::LastAck), Stage::Closing),
+            (Some(TcpState::Closing), Stage::Closing),
+            (Some(TcpState::TimeWait), Stage::Closing),
+            (None, Stage::None),
+        ];
+        for (before, expected) in table {
+            let mut o = fixture::received(TcpState::Established);
+            o.state_before = before;
+            o.age = None;
+            assert_eq!(diagnose(&o).stage, expected, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn stage_without_a_state() {
+        let mut o = fixture::sent(TcpState::Close);
+        o.state_before = None;
+        o.age = None;
+        assert_eq!(stage(&o), Stage::None);
+        o.age = Some(Duration::from_secs(1));
+        assert_eq!(stage(&o), Stage::Established);
+        o.fin_received = true;
+        assert_eq!(stage(&o), Stage::Closing);
+        o.shape = Shape::NoSocket;
+        assert_eq!(stage(&o), Stage::None);
+        o.shape = Shape::TimeWait;
+        assert_eq!(stage(&o), Stage::Closing);
+        o.shape = Shape::Request;
+        assert_eq!(stage(&o), Stage::Connecting);
+    }
+
+    #[test]
+    fn senders() {
+        let sent = diagnose(&fixture::sent(TcpState::Close));
+        let received = diagnose(&fixture::received(TcpState::SynSent));
+        assert_eq!(
+            (sent.sender, received.sender),
+            (Sender::Local, Sender::Peer)
+        );
+    }
+}

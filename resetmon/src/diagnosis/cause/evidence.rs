@@ -1,0 +1,118 @@
+//! The facts behind a conclusion, in a reader's words.
+
+use std::time::Duration;
+
+use crate::kernel::observation::{Exit, Observation, Task};
+
+/// Facts collected on the way to a cause.
+#[derive(Debug, Default)]
+pub(super) struct Evidence(Vec<String>);
+
+impl Evidence {
+    /// Adds a fact.
+    pub(super) fn say(&mut self, fact: impl Into<String>) {
+        self.0.push(fact.into());
+    }
+
+    /// Adds a fact and returns what follows from it.
+    pub(super) fn so<T>(&mut self, conclusion: T, fact: impl Into<String>) -> T {
+        self.say(fact);
+        conclusion
+    }
+
+    /// All of them, in the order of the reasoning.
+    pub(super) fn into_facts(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// A duration as short as it can be read: `0.3 ms`, `12 ms`, `75.0 s`.
+pub(super) fn span(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis >= 1000 {
+        format!("{:.1} s", duration.as_secs_f64())
+    } else if millis >= 10 {
+        format!("{millis} ms")
+    } else {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    }
+}
+
+/// A duration measured in ticks, with its uncertainty where that matters.
+pub(super) fn ticks(duration: Duration, o: &Observation) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} (±{})", span(duration), span(o.tick))
+    } else {
+        span(duration)
+    }
+}
+
+/// `1 byte`, `2 bytes`.
+pub(super) fn bytes(count: impl Into<u64>) -> String {
+    let count = count.into();
+    format!("{count} {}", if count == 1 { "byte" } else { "bytes" })
+}
+
+/// `nginx (pid 12)`.
+pub(super) fn who(task: &Task) -> String {
+    format!("{} (pid {})", task.comm, task.pid)
+}
+
+/// `signal 9 (SIGKILL)` or `exit status 3`.
+pub(super) fn how(exit: Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("exit status {status}"),
+        Exit::Signal(number) => match signal_name(number) {
+            Some(name) => format!("signal {number} ({name})"),
+            None => format!("signal {number}"),
+        },
+    }
+}
+
+/// Name of a signal that ends a process by default and has one number on all architectures
+/// that eBPF runs on.
+const fn signal_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let table = [
+            (Duration::from_micros(340), "0.3 ms"),
+            (Duration::from_micros(9_940), "9.9 ms"),
+            (Duration::from_millis(12), "12 ms"),
+            (Duration::from_micros(999_900), "999 ms"),
+            (Duration::from_secs(75), "75.0 s"),
+        ];
+        for (duration, text) in table {
+            assert_eq!(span(duration), text);
+        }
+    }
+
+    #[test]
+    fn counts_and_exits() {
+        assert_eq!(bytes(1_u32), "1 byte");
+        assert_eq!(bytes(0_u64), "0 bytes");
+        assert_eq!(how(Exit::Signal(9)), "signal 9 (SIGKILL)");
+        assert_eq!(how(Exit::Signal(34)), "signal 34");
+        assert_eq!(how(Exit::Status(3)), "exit status 3");
+    }
+}

@@ -1,0 +1,152 @@
+use crate::diagnosis::fixture::{Traffic, expect, ms, set};
+use crate::kernel::observation::{Role, TcpState};
+use crate::reset::Cause::{
+    AbortedBeforeResponse, AbortedMidResponse, KeepaliveRace, ResetAfterClose, Unknown,
+};
+
+const CLIENT: Option<Role> = Some(Role::Client);
+
+#[test]
+fn client_exchanges() {
+    let table = [
+        (
+            "no answer",
+            Traffic::new((0, 50), (300, 8), 50),
+            AbortedBeforeResponse,
+        ),
+        (
+            "no answer for long",
+            Traffic::new((0, 50), (90_000, 60_000), 0),
+            AbortedBeforeResponse,
+        ),
+        (
+            "in the answer",
+            Traffic::new((500, 50), (4, 8), 0),
+            AbortedMidResponse,
+        ),
+        (
+            "second request",
+            Traffic::new((500, 50), (800, 4), 50),
+            AbortedBeforeResponse,
+        ),
+        (
+            "request taken, no answer",
+            Traffic::new((500, 50), (90_000, 60_000), 0),
+            AbortedBeforeResponse,
+        ),
+        ("one tick", Traffic::new((500, 50), (4, 4), 0), Unknown),
+        (
+            "one tick, unacknowledged",
+            Traffic::new((500, 50), (4, 4), 50),
+            Unknown,
+        ),
+    ];
+    for (name, traffic, cause) in table {
+        expect(
+            name,
+            &traffic.at(CLIENT, TcpState::Established),
+            cause,
+            &["no FIN was received"],
+        );
+    }
+
+    // A single segment was sent and acknowledged: what came back is its answer.
+    let first = |unacked| {
+        set(
+            Traffic::new((500, 50), (4, 4), unacked).at(CLIENT, TcpState::Established),
+            |o| {
+                o.vitals.as_mut().unwrap().data_segs_out = 1;
+            },
+        )
+    };
+    expect(
+        "first exchange",
+        &first(0),
+        AbortedMidResponse,
+        &["one segment"],
+    );
+    expect("not acknowledged", &first(50), Unknown, &["4.0 ms"]);
+
+    let blind = set(
+        Traffic::new((500, 50), (4, 8), 0).at(CLIENT, TcpState::Established),
+        |o| {
+            o.since_data_in = None;
+        },
+    );
+    expect("no times", &blind, Unknown, &["when data last moved"]);
+}
+
+#[test]
+fn races() {
+    let after_fin = |traffic: Traffic, fin: Option<u64>| {
+        set(traffic.at(CLIENT, TcpState::CloseWait), |o| {
+            o.since_fin_received = fin.map(ms)
+        })
+    };
+    let request = |ago| Traffic::new((500, 50), (60_000, ago), 50);
+    let table = [
+        (
+            "sent after the FIN",
+            after_fin(request(4), Some(900)),
+            KeepaliveRace,
+        ),
+        (
+            "crossed the FIN",
+            after_fin(request(4), Some(1)),
+            KeepaliveRace,
+        ),
+        (
+            "FIN long after the request",
+            after_fin(request(30_000), Some(1)),
+            AbortedBeforeResponse,
+        ),
+        (
+            "moment not seen, at once",
+            after_fin(request(4), None),
+            KeepaliveRace,
+        ),
+        (
+            "moment not seen, later",
+            after_fin(request(400), None),
+            AbortedBeforeResponse,
+        ),
+        (
+            "request acknowledged",
+            after_fin(Traffic::new((500, 50), (60_000, 4), 0), Some(900)),
+            AbortedBeforeResponse,
+        ),
+        (
+            "only a close_notify",
+            after_fin(Traffic::new((500, 50), (60_000, 4), 24), Some(900)),
+            ResetAfterClose,
+        ),
+        (
+            "first request, closed without answer",
+            after_fin(Traffic::new((0, 50), (60_000, 4), 50), Some(1)),
+            AbortedBeforeResponse,
+        ),
+        (
+            "answered, FIN, RST",
+            after_fin(Traffic::new((500, 50), (4, 12), 0), Some(3)),
+            ResetAfterClose,
+        ),
+        (
+            "answered before all was sent",
+            after_fin(Traffic::new((500, 50_000), (4, 12), 9000), Some(3)),
+            AbortedMidResponse,
+        ),
+        (
+            "one tick, all acknowledged",
+            after_fin(Traffic::new((500, 50), (4, 4), 0), Some(3)),
+            ResetAfterClose,
+        ),
+        (
+            "one tick",
+            after_fin(Traffic::new((500, 50), (4, 4), 50), Some(3)),
+            Unknown,
+        ),
+    ];
+    for (name, o, cause) in table {
+        expect(name, &o, cause, &["the peer's FIN"]);
+    }
+}
