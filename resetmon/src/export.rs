@@ -4,3 +4,6 @@ pub mod http;
 pub mod json;
 pub mod metrics;
 pub mod terminal;
+
+#[cfg(test)]
+mod sample;

@@ -1,1 +1,218 @@
 //! Prometheus metrics.
+//!
+//! Every counter counts RST packets, so a logical reset of three packets counts three and the sums
+//! equal the kernel's own counters; the histograms observe a connection once.
+//!
+//! Series are kept by [`bounded::Bounded`] and not by the client library's families, which can
+//! neither be capped nor tell when a series was last touched.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use prometheus_client::metrics::exemplar::CounterWithExemplar;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::reset::Reset;
+
+mod bounded;
+mod labels;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use bounded::Bounded;
+use labels::{ConnectionLabels, PeerLabels, ProcessLabels, ResetLabels, RouteLabels};
+
+pub use page::Format;
+
+/// Upper bounds of the buckets, seconds.
+///
+/// Among them are the time limits that proxies, clouds and the kernel come with: 60 (nginx, AWS
+/// ALB), 75 (nginx keep-alive), 240 (Azure), 300 (Envoy, `HAProxy` tunnels), 350 (AWS NLB), 600
+/// (Google), 3600, 7200 (`tcp_keepalive_time`) and 432000 (conntrack). A limit fires a moment after
+/// its time, so its resets are in the bucket that *begins* there.
+pub const BUCKETS: [f64; 27] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 75.0, 120.0, 180.0,
+    240.0, 300.0, 350.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 28_800.0, 86_400.0, 432_000.0,
+];
+
+/// Lines of one histogram: its buckets, `+Inf`, sum and count.
+const HISTOGRAM_LINES: usize = BUCKETS.len() + 3;
+
+/// How far the metrics may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Series of one family, without the few where `other` stands for what did not fit. A
+    /// histogram counts with each of its lines.
+    pub max_series: usize,
+    /// A series that is idle for longer is removed once it was scraped; never one of
+    /// `resetmon_resets_total`.
+    pub max_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_series: 5000,
+            max_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The exemplar of a route's counter: `id` of the last reset, as in the JSON lines.
+type ExemplarLabels = [(&'static str, String); 1];
+
+#[derive(Debug)]
+struct State {
+    resets: Bounded<ResetLabels, u64>,
+    processes: Bounded<ProcessLabels, u64>,
+    routes: Bounded<RouteLabels, CounterWithExemplar<ExemplarLabels>>,
+    peers: Bounded<PeerLabels, u64>,
+    age: Bounded<ConnectionLabels, Histogram>,
+    idle: Bounded<ConnectionLabels, Histogram>,
+    lost: BTreeMap<&'static str, KernelTotal>,
+    probes: BTreeMap<String, bool>,
+    malformed: u64,
+}
+
+/// A total kept elsewhere, as a counter that only grows.
+#[derive(Clone, Copy, Debug, Default)]
+struct KernelTotal {
+    counter: u64,
+    seen: u64,
+}
+
+impl KernelTotal {
+    /// A total below the last one seen began anew, and counts from zero.
+    fn advance(&mut self, total: u64) {
+        let growth = total.checked_sub(self.seen).unwrap_or(total);
+        self.counter = self.counter.saturating_add(growth);
+        self.seen = total;
+    }
+}
+
+/// The metrics of one agent; a clone is a further handle to the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    state: Arc<Mutex<State>>,
+}
+
+impl Metrics {
+    /// Metrics without any reset yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let cap = limits.max_series;
+        let idle = Some(limits.max_idle);
+        let histograms = (cap / HISTOGRAM_LINES).max(1);
+        let histogram = || Histogram::new(BUCKETS);
+        Self {
+            state: Arc::new(Mutex::new(State {
+                resets: Bounded::new(cap, None, u64::default),
+                processes: Bounded::new(cap, idle, u64::default),
+                routes: Bounded::new(cap, idle, CounterWithExemplar::default),
+                peers: Bounded::new(cap, idle, u64::default),
+                age: Bounded::new(histograms, idle, histogram),
+                idle: Bounded::new(histograms, idle, histogram),
+                lost: BTreeMap::new(),
+                probes: BTreeMap::new(),
+                malformed: 0,
+            })),
+        }
+    }
+
+    /// Counts one reset.
+    pub fn record(&self, reset: &Reset) {
+        self.record_at(reset, Instant::now());
+    }
+
+    fn record_at(&self, reset: &Reset, now: Instant) {
+        let mut state = self.state();
+        *state.resets.at(reset.into(), now) += 1;
+        *state.processes.at(reset.into(), now) += 1;
+        *state.peers.at(reset.into(), now) += 1;
+        if let Some(labels) = RouteLabels::of(reset) {
+            let exemplar = [("id", reset.id.to_string())];
+            let time = SystemTime::from(reset.time);
+            state
+                .routes
+                .at(labels, now)
+                .inc_by(1, Some(exemplar), Some(time));
+        }
+        if reset.repeat_of.is_some() {
+            return;
+        }
+        if let Some(age) = reset.observation.age {
+            state.age.at(reset.into(), now).observe(age.as_secs_f64());
+        }
+        if let Some(idle) = idle(reset) {
+            state.idle.at(reset.into(), now).observe(idle.as_secs_f64());
+        }
+    }
+
+    /// Takes over the total of events lost at `place` (`ring_buffer`, …), as its keeper counts it.
+    pub fn set_events_lost(&self, place: &'static str, total: u64) {
+        self.state().lost.entry(place).or_default().advance(total);
+    }
+
+    /// Counts records that could not be decoded.
+    pub fn add_malformed(&self, records: u64) {
+        let mut state = self.state();
+        state.malformed = state.malformed.saturating_add(records);
+    }
+
+    /// Says whether a probe is attached.
+    pub fn set_probe(&self, probe: &str, attached: bool) {
+        self.state().probes.insert(probe.to_owned(), attached);
+    }
+
+    /// Appends the page in `format`.
+    ///
+    /// Series idle for longer than [`Limits::max_idle`] are removed after they were written, so
+    /// that their last value has been shown.
+    pub fn encode(&self, format: Format, page: &mut String) -> std::fmt::Result {
+        self.encode_at(format, page, Instant::now())
+    }
+
+    fn encode_at(&self, format: Format, page: &mut String, now: Instant) -> std::fmt::Result {
+        page::encode(&self.state, format, page)?;
+        self.state().sweep(now);
+        Ok(())
+    }
+
+    /// Appends the page in the `OpenMetrics` format, with exemplars.
+    pub fn encode_openmetrics(&self, page: &mut String) -> std::fmt::Result {
+        self.encode(Format::OpenMetrics, page)
+    }
+
+    /// Appends the page in the Prometheus text format 0.0.4.
+    pub fn encode_text(&self, page: &mut String) -> std::fmt::Result {
+        self.encode(Format::Text, page)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    fn sweep(&mut self, now: Instant) {
+        self.processes.sweep(now);
+        self.routes.sweep(now);
+        self.peers.sweep(now);
+        self.age.sweep(now);
+        self.idle.sweep(now);
+    }
+}
+
+/// A panic elsewhere leaves plain counters behind: still the best there is.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long no payload had moved either way.
+fn idle(reset: &Reset) -> Option<Duration> {
+    let observation = &reset.observation;
+    let both = [observation.since_data_in, observation.since_data_out];
+    both.into_iter().flatten().min()
+}

@@ -1,0 +1,287 @@
+//! The label sets of the families.
+//!
+//! Some labels take their values from a closed list (direction, cause, leg …), the others from the
+//! workload (process, peer, reason …). Only the latter can grow without end, so only they are
+//! bounded in length and folded into [`OTHER`] when a family is full.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+
+use crate::kernel::observation::Direction;
+use crate::reset::{Cause, Container, Leg, Process, Reset, Sender, Stage};
+
+/// What an open label becomes when its family is full.
+pub(crate) const OTHER: &str = "other";
+
+/// Value of `reason` where the kernel gives none: received resets, and before Linux 6.10.
+const NO_REASON: &str = "none";
+
+/// Longest label value, bytes; what is cut is shown by `…`.
+pub(crate) const MAX_VALUE: usize = 128;
+
+/// Letters of a container id that are shown, as `docker ps` and `crictl ps` do.
+const SHORT_ID: usize = 12;
+
+/// A label set that knows its open labels.
+pub(crate) trait Labels: Clone + Eq + std::hash::Hash + EncodeLabelSet {
+    /// The same with every open label replaced by [`OTHER`].
+    #[must_use]
+    fn folded(&self) -> Self;
+}
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident {
+        closed { $($closed:ident: $type:ty,)* }
+        open { $($open:ident,)* }
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub(crate) struct $name {
+            $(pub(crate) $closed: $type,)*
+            $(pub(crate) $open: Arc<str>,)*
+        }
+
+        impl Labels for $name {
+            fn folded(&self) -> Self {
+                Self {
+                    $($closed: self.$closed,)*
+                    $($open: Arc::from(OTHER),)*
+                }
+            }
+        }
+
+        impl EncodeLabelSet for $name {
+            fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
+                [
+                    $((stringify!($closed), self.$closed.name()),)*
+                    $((stringify!($open), &*self.$open),)*
+                ]
+                .encode(encoder)
+            }
+        }
+    };
+}
+
+labels! {
+    /// `resetmon_resets_total`.
+    ResetLabels {
+        closed { direction: Direction, sender: Sender, cause: Cause, stage: Stage, }
+        open { reason, }
+    }
+}
+
+labels! {
+    /// `resetmon_process_resets_total`.
+    ProcessLabels {
+        closed { direction: Direction, cause: Cause, }
+        open { process, namespace, pod, container, }
+    }
+}
+
+labels! {
+    /// `resetmon_route_resets_total`.
+    RouteLabels {
+        closed { direction: Direction, leg: Leg, cause: Cause, }
+        open { gateway, route, upstream, }
+    }
+}
+
+labels! {
+    /// `resetmon_peer_resets_total`.
+    PeerLabels {
+        closed { direction: Direction, cause: Cause, }
+        open { peer, }
+    }
+}
+
+labels! {
+    /// The two histograms.
+    ConnectionLabels {
+        closed { direction: Direction, leg: Leg, }
+        open { route, }
+    }
+}
+
+impl From<&Reset> for ResetLabels {
+    fn from(reset: &Reset) -> Self {
+        Self {
+            direction: reset.observation.direction,
+            sender: reset.diagnosis.sender,
+            cause: reset.diagnosis.cause,
+            stage: reset.diagnosis.stage,
+            reason: match &reset.observation.reason {
+                Some(reason) => bounded(&reason.0),
+                None => Arc::from(NO_REASON),
+            },
+        }
+    }
+}
+
+impl From<&Reset> for ProcessLabels {
+    /// The owner of the socket, else who closed it; every name is empty where neither is known.
+    ///
+    /// The cgroup path gives the pod's uid, not its name and namespace: `pod` is the uid and
+    /// `namespace` is empty. `container` is the short container id, else the systemd unit.
+    fn from(reset: &Reset) -> Self {
+        let none: Arc<str> = Arc::from("");
+        let owner = reset.owner.as_ref().or(reset.closer.as_ref());
+        let process = owner.map(|owner| &*owner.process);
+        let pod = process
+            .and_then(|process| process.container.as_ref())
+            .and_then(|container| container.pod_uid.as_ref());
+        Self {
+            direction: reset.observation.direction,
+            cause: reset.diagnosis.cause,
+            process: process.map_or_else(|| none.clone(), |process| bounded(&process.name)),
+            namespace: none.clone(),
+            pod: pod.map_or_else(|| none.clone(), bounded),
+            container: process.and_then(container_label).unwrap_or(none),
+        }
+    }
+}
+
+impl RouteLabels {
+    /// `None` where the connection is not a configured gateway's.
+    pub(crate) fn of(reset: &Reset) -> Option<Self> {
+        let route = reset.route.as_ref()?;
+        Some(Self {
+            direction: reset.observation.direction,
+            leg: route.leg,
+            cause: reset.diagnosis.cause,
+            gateway: bounded(&route.gateway),
+            route: bounded(&route.route),
+            upstream: bounded(&route.upstream),
+        })
+    }
+}
+
+impl From<&Reset> for PeerLabels {
+    fn from(reset: &Reset) -> Self {
+        Self {
+            direction: reset.observation.direction,
+            cause: reset.diagnosis.cause,
+            peer: bounded(&reset.peer),
+        }
+    }
+}
+
+impl From<&Reset> for ConnectionLabels {
+    fn from(reset: &Reset) -> Self {
+        Self {
+            direction: reset.observation.direction,
+            leg: reset.leg(),
+            route: match &reset.route {
+                Some(route) => bounded(&route.route),
+                None => Arc::from(""),
+            },
+        }
+    }
+}
+
+/// Short container id, else the systemd unit.
+fn container_label(process: &Process) -> Option<Arc<str>> {
+    match &process.container {
+        Some(Container { id, .. }) => {
+            Some(id.get(..SHORT_ID).map_or_else(|| bounded(id), Arc::from))
+        }
+        None => process.unit.as_ref().map(bounded),
+    }
+}
+
+/// A label value of at most [`MAX_VALUE`] bytes that no terminal obeys.
+///
+/// The line feed stays, the exposition format escapes it; other control characters are legal there
+/// and would reach whoever reads the page with curl.
+pub(crate) fn bounded(value: &Arc<str>) -> Arc<str> {
+    let hostile = |letter: char| letter.is_control() && letter != '\n';
+    if value.len() <= MAX_VALUE && !value.contains(hostile) {
+        return value.clone();
+    }
+    let ellipsis = '…';
+    let mut text = String::with_capacity(MAX_VALUE);
+    for letter in value.chars() {
+        let letter = if hostile(letter) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            letter
+        };
+        if text.len() + letter.len_utf8() > MAX_VALUE - ellipsis.len_utf8() {
+            text.push(ellipsis);
+            break;
+        }
+        text.push(letter);
+    }
+    Arc::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::sample;
+
+    #[test]
+    fn values_are_bounded_and_harmless() {
+        let exact = "x".repeat(MAX_VALUE);
+        let cut = format!("{}…", "x".repeat(MAX_VALUE - 3));
+        let wide = format!("{}…", "é".repeat(62));
+        let rows: &[(&str, &str)] = &[
+            ("", ""),
+            ("nginx", "nginx"),
+            ("two\nlines", "two\nlines"),
+            ("\u{1b}[31mred", "\u{fffd}[31mred"),
+            ("a\0b\rc\u{9b}d", "a\u{fffd}b\u{fffd}c\u{fffd}d"),
+            (&exact, &exact),
+            (&"x".repeat(MAX_VALUE + 1), &cut),
+            (&"é".repeat(65), &wide),
+        ];
+        for (value, expected) in rows {
+            let value = bounded(&Arc::from(*value));
+            assert_eq!(&*value, *expected);
+            assert!(value.len() <= MAX_VALUE, "{} bytes", value.len());
+        }
+    }
+
+    #[test]
+    fn where_a_process_runs() {
+        let host = sample::nginx();
+        let bare = Process {
+            unit: None,
+            ..sample::nginx()
+        };
+        let pod = Process {
+            container: Some(sample::container()),
+            ..sample::nginx()
+        };
+        let odd = Process {
+            container: Some(Container {
+                id: Arc::from("short"),
+                ..sample::container()
+            }),
+            ..sample::nginx()
+        };
+        let uid = "11111111-2222-3333-4444-555555555555";
+        let rows = [
+            (host, "", "nginx.service"),
+            (bare, "", ""),
+            (pod, uid, "0123456789ab"),
+            (odd, uid, "short"),
+        ];
+        for (process, pod, container) in rows {
+            let mut reset = sample::received();
+            reset.owner.as_mut().unwrap().process = Arc::new(process);
+            let labels = ProcessLabels::from(&reset);
+            assert_eq!((&*labels.pod, &*labels.container), (pod, container));
+            assert_eq!((&*labels.process, &*labels.namespace), ("nginx", ""));
+        }
+    }
+
+    #[test]
+    fn the_closer_stands_in_for_an_unknown_owner() {
+        let mut reset = sample::received();
+        reset.closer = reset.owner.take();
+        assert_eq!(&*ProcessLabels::from(&reset).process, "nginx");
+        reset.closer = None;
+        assert_eq!(&*ProcessLabels::from(&reset).process, "");
+    }
+}
