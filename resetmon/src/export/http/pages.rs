@@ -1,0 +1,218 @@
+//! What each path answers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+
+use super::accept::{Offer, choose};
+use crate::export::metrics::Format;
+
+/// Where the pages get their content.
+pub trait Pages: Send + Sync + 'static {
+    /// The metrics.
+    fn metrics(&self, format: Format) -> String;
+    /// What the agent can see and what it cannot.
+    fn status(&self) -> StatusPage;
+    /// Whether resets are being seen; else what is missing.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// The content of `/status`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StatusPage {
+    /// Version of the agent.
+    pub version: String,
+    /// Since the agent started, seconds.
+    pub uptime_s: f64,
+    /// Resets are being seen.
+    pub ready: bool,
+    /// `ok`, `degraded` or `unusable`.
+    pub verdict: String,
+    /// What is not seen, with the remedy, one sentence each.
+    pub lost: Vec<String>,
+    /// Every probe.
+    pub probes: Vec<ProbeStatus>,
+    /// Totals since the start: resets, events lost …
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// One probe on the status page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProbeStatus {
+    /// Its name, as in `resetmon_probe_attached`.
+    pub name: String,
+    /// It is attached.
+    pub attached: bool,
+    /// What it is for, or why it is missing.
+    pub detail: String,
+}
+
+const METRICS: &[Offer] = &[
+    Offer {
+        media: "text/plain",
+        version: Some("0.0.4"),
+    },
+    Offer {
+        media: "application/openmetrics-text",
+        version: Some("1.0.0"),
+    },
+];
+
+const STATUS: &[Offer] = &[
+    Offer {
+        media: "text/plain",
+        version: None,
+    },
+    Offer {
+        media: "application/json",
+        version: None,
+    },
+];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
+const INDEX: &str = "<!DOCTYPE html>
+<html lang=\"en\"><head><title>resetmon</title></head><body>
+<h1>resetmon</h1>
+<p>Every TCP reset on this node, explained.</p>
+<ul>
+<li><a href=\"/metrics\">metrics</a></li>
+<li><a href=\"/status\">status</a></li>
+<li><a href=\"/healthz\">healthz</a></li>
+<li><a href=\"/readyz\">readyz</a></li>
+</ul>
+</body></html>
+";
+
+/// Answers one request. The body, which no page needs, is not read.
+pub(super) fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full<Bytes>> {
+    let page: fn(&dyn Pages, &HeaderMap) -> Response<Full<Bytes>> = match request.uri().path() {
+        "/" => |_, _| respond(StatusCode::OK, HTML, INDEX),
+        "/metrics" => metrics,
+        // The server runs on the agent's event loop: that it answers is the answer.
+        "/healthz" => |_, _| respond(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" => |pages, _| match pages.ready() {
+            Ok(()) => respond(StatusCode::OK, TEXT, "ready\n"),
+            Err(reason) => respond(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TEXT,
+                format!("not ready: {reason}\n"),
+            ),
+        },
+        "/status" => status,
+        _ => {
+            return respond(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "not found; / lists the pages\n",
+            );
+        }
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let text = "only GET and HEAD are allowed\n";
+        let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+        let allow = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allow);
+        return response;
+    }
+    page(pages, request.headers())
+}
+
+fn metrics(pages: &dyn Pages, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let format = match choose(&accept(headers), METRICS) {
+        1 => Format::OpenMetrics,
+        _ => Format::Text,
+    };
+    let page = pages.metrics(format);
+    varying(respond(StatusCode::OK, format.content_type(), page))
+}
+
+fn status(pages: &dyn Pages, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let status = pages.status();
+    let response = match choose(&accept(headers), STATUS) {
+        1 => match serde_json::to_string_pretty(&status) {
+            Ok(json) => respond(StatusCode::OK, JSON, json + "\n"),
+            Err(error) => respond(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                format!("status as JSON: {error}\n"),
+            ),
+        },
+        _ => respond(StatusCode::OK, TEXT, status.to_text()),
+    };
+    varying(response)
+}
+
+/// Every `Accept` header, as one.
+fn accept(headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    values.join(",")
+}
+
+fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// Says that the page depends on `Accept`.
+fn varying(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+impl StatusPage {
+    /// The page for a reader.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let ready = if self.ready { "ready" } else { "not ready" };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "resetmon {}: {}, {ready}", self.version, self.verdict);
+        let _ = writeln!(text, "up {:.0} s", self.uptime_s);
+        if !self.lost.is_empty() {
+            let _ = writeln!(text, "\nnot seen:");
+        }
+        for lost in &self.lost {
+            let _ = writeln!(text, "  {lost}");
+        }
+        let _ = writeln!(text, "\nprobes:");
+        for probe in &self.probes {
+            let state = if probe.attached {
+                "attached"
+            } else {
+                "missing"
+            };
+            let _ = writeln!(text, "  {:<24} {state:<9} {}", probe.name, probe.detail);
+        }
+        let _ = writeln!(text, "\ncounts:");
+        for (name, count) in &self.counts {
+            let _ = writeln!(text, "  {name:<24} {count}");
+        }
+        text
+    }
+}
