@@ -1,1 +1,151 @@
-//! The configuration file.
+//! The configuration: one YAML file, every key optional, unknown keys an error.
+//!
+//! [`Config::parse`] is pure: a file that is wrong leaves the running configuration as it is.
+//! [`Config::REFERENCE`] documents every key.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
+
+use crate::routes::table::Gateway;
+use crate::yaml::{self, Problem};
+
+mod error;
+mod file;
+mod value;
+
+pub use error::ConfigError;
+
+/// Largest file that is read, bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `listen`: where `resetmon run` serves HTTP.
+    pub listen: SocketAddr,
+    /// `log_level`: what resetmon and its programs say of themselves.
+    pub log_level: LevelFilter,
+    /// `ring_buffer_bytes`: a power of two, at least 64 KiB, so that it is a multiple of any page.
+    pub ring_buffer_bytes: u32,
+    /// `events.path`: where every reset is written as a JSON line; `None` for nowhere.
+    pub events: Option<EventsPath>,
+    /// `metrics`: limits of the metrics page.
+    pub metrics: Metrics,
+    /// `peers`: names for the other ends.
+    pub peers: Vec<Peer>,
+    /// `gateways`: as the sources of routes describe them.
+    pub gateways: Vec<Gateway>,
+}
+
+/// Where JSON lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventsPath {
+    /// `-`.
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// Limits of the metrics page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `max_series_per_family`: past it a label value becomes `other`.
+    pub max_series_per_family: usize,
+    /// `idle_series_ttl`: a series unchanged for so long is removed.
+    pub idle_series_ttl: Duration,
+    /// `max_label_length`: characters of a label value.
+    pub max_label_length: usize,
+    /// `peer_prefix_v4`: bits of an unnamed IPv4 peer that are kept.
+    pub peer_prefix_v4: u8,
+    /// `peer_prefix_v6`: bits of an unnamed IPv6 peer that are kept.
+    pub peer_prefix_v6: u8,
+}
+
+/// A name for other ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Value of the label `peer`.
+    pub name: Arc<str>,
+    /// `cidr`: addresses that have the name; the longest prefix of all peers wins.
+    pub networks: Vec<IpNet>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            max_series_per_family: 5000,
+            idle_series_ttl: Duration::from_secs(3600),
+            max_label_length: 128,
+            peer_prefix_v4: 32,
+            peer_prefix_v6: 128,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9435),
+            log_level: LevelFilter::INFO,
+            ring_buffer_bytes: 4 << 20,
+            events: None,
+            metrics: Metrics::default(),
+            peers: Vec::new(),
+            gateways: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Every key with its meaning and default, as a file that can be used.
+    pub const REFERENCE: &'static str = include_str!("config/reference.yaml");
+
+    /// Reads the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let name = path.display().to_string();
+        let invalid = |place, what: String| ConfigError::Invalid {
+            name: name.clone(),
+            problems: vec![Problem { place, what }],
+        };
+        if bytes.len() as u64 > MAX_FILE {
+            let most = MAX_FILE >> 20;
+            return Err(invalid(
+                None,
+                format!("larger than {most} MiB; is this the right file?"),
+            ));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let place = yaml::place_after(&String::from_utf8_lossy(valid));
+            invalid(Some(place), "not UTF-8; save the file as UTF-8".to_owned())
+        })?;
+        Self::parse(&text, &name)
+    }
+
+    /// The configuration in `text`; `name` is what errors call it.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
+        file::read(text).map_err(|problems| ConfigError::Invalid {
+            name: name.to_owned(),
+            problems,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,3 +12,5 @@ pub mod kernel;
 pub mod pipeline;
 pub mod reset;
 pub mod routes;
+pub mod text;
+pub mod yaml;

@@ -1,4 +1,9 @@
 //! What a gateway route is, and where routes come from.
+//!
+//! Each source of routes is one file that yields [`table::Gateway`]s; the table
+//! does not care where they come from.
 
+pub mod address;
+pub mod resolve;
 pub mod static_file;
 pub mod table;

@@ -1,1 +1,100 @@
 //! Name of the other end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixMap;
+
+/// Names of peers: the configured one of the longest prefix, else the address or its prefix.
+#[derive(Clone, Debug)]
+pub struct PeerNames {
+    names: JointPrefixMap<IpNet, Arc<str>>,
+    v4_bits: u8,
+    v6_bits: u8,
+}
+
+impl PeerNames {
+    /// Names for `networks`; of every other address `v4_bits` or `v6_bits` are kept, at most all.
+    #[must_use]
+    pub fn new(
+        networks: impl IntoIterator<Item = (IpNet, Arc<str>)>,
+        v4_bits: u8,
+        v6_bits: u8,
+    ) -> Self {
+        let mut names = JointPrefixMap::new();
+        for (network, name) in networks {
+            names.insert(network.trunc(), name);
+        }
+        Self {
+            names,
+            v4_bits: v4_bits.min(32),
+            v6_bits: v6_bits.min(128),
+        }
+    }
+
+    /// The name of `address`; IPv4 mapped into IPv6 counts as IPv4.
+    #[must_use]
+    pub fn name(&self, address: IpAddr) -> Arc<str> {
+        let address = address.to_canonical();
+        let host = IpNet::from(address);
+        if let Some((_, name)) = self.names.get_lpm(&host) {
+            return Arc::clone(name);
+        }
+        let bits = match address {
+            IpAddr::V4(_) => self.v4_bits,
+            IpAddr::V6(_) => self.v6_bits,
+        };
+        Arc::from(match IpNet::new(address, bits) {
+            Ok(network) if bits < host.prefix_len() => network.trunc().to_string(),
+            _ => address.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(v4_bits: u8, v6_bits: u8) -> PeerNames {
+        let networks = [
+            ("192.0.2.0/24", "office"),
+            ("192.0.2.128/25", "lab"),
+            ("192.0.2.200/32", "printer"),
+            ("2001:db8::/32", "office6"),
+            ("10.1.2.3/16", "cluster"),
+        ];
+        let networks = networks.map(|(network, name)| (network.parse().unwrap(), name.into()));
+        PeerNames::new(networks, v4_bits, v6_bits)
+    }
+
+    #[test]
+    fn the_longest_prefix_names_the_rest_is_shortened() {
+        for (address, v4_bits, v6_bits, expected) in [
+            ("192.0.2.1", 8, 8, "office"),
+            ("192.0.2.129", 8, 8, "lab"),
+            ("192.0.2.200", 8, 8, "printer"),
+            ("::ffff:192.0.2.200", 8, 8, "printer"),
+            ("2001:db8:5::1", 8, 8, "office6"),
+            ("10.1.255.255", 32, 128, "cluster"),
+            ("10.2.0.0", 32, 128, "10.2.0.0"),
+            ("192.0.3.1", 32, 128, "192.0.3.1"),
+            ("192.0.3.1", 24, 128, "192.0.3.0/24"),
+            ("192.0.3.1", 0, 128, "0.0.0.0/0"),
+            ("192.0.3.1", 255, 255, "192.0.3.1"),
+            ("2001:db9::1", 24, 128, "2001:db9::1"),
+            ("2001:db9::1", 24, 64, "2001:db9::/64"),
+            ("::ffff:192.0.3.1", 24, 64, "192.0.3.0/24"),
+        ] {
+            let found = names(v4_bits, v6_bits).name(address.parse().unwrap());
+            assert_eq!(&*found, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn one_name_may_cover_everything() {
+        let all = PeerNames::new([("0.0.0.0/0".parse().unwrap(), "internet".into())], 32, 128);
+        assert_eq!(&*all.name("203.0.113.7".parse().unwrap()), "internet");
+        assert_eq!(&*all.name("2001:db8::1".parse().unwrap()), "2001:db8::1");
+    }
+}

@@ -1,0 +1,435 @@
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn errors(text: &str) -> String {
+    Config::parse(text, "x.yaml").unwrap_err().to_string()
+}
+
+#[test]
+fn empty_files_are_the_default() {
+    for text in [
+        "",
+        "\n",
+        "# nothing\n",
+        "---\n",
+        "gateways:\npeers:\nmetrics:\nevents:\n",
+    ] {
+        assert_eq!(
+            Config::parse(text, "x").unwrap(),
+            Config::default(),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn values_are_read() {
+    let config = Config::parse(
+        "listen: \"[::]:0\"\nlog_level: debug\nring_buffer_bytes: 65536\nevents: {path: /tmp/r.json}\n\
+         metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16,\n\
+         peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n",
+        "x",
+    )
+    .unwrap();
+    let expected = Config {
+        listen: "[::]:0".parse().unwrap(),
+        log_level: LevelFilter::DEBUG,
+        ring_buffer_bytes: 65536,
+        events: Some(EventsPath::File("/tmp/r.json".into())),
+        metrics: Metrics {
+            max_series_per_family: 7,
+            idle_series_ttl: Duration::from_secs(5400),
+            max_label_length: 16,
+            peer_prefix_v4: 24,
+            peer_prefix_v6: 0,
+        },
+        peers: vec![Peer {
+            name: "office".into(),
+            networks: vec!["192.0.2.0/24".parse().unwrap()],
+        }],
+        gateways: Vec::new(),
+    };
+    assert_eq!(config, expected);
+}
+
+/// `(text, place, part of the message)`.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "listn: a\n",
+        "x.yaml:1:1: ",
+        "unknown key `listn`; allowed here: listen, log_level, ring_",
+    ),
+    (
+        "metrics:\n  ttl: 1\n",
+        "x.yaml:2:3: ",
+        "allowed here: max_series_per_family, idle_",
+    ),
+    (
+        "listen: localhost:9435\n",
+        "x.yaml:1:9: ",
+        "write ip:port, as 127.0.0.1:9435",
+    ),
+    ("listen: 9435\n", "x.yaml:1:9: ", "write ip:port"),
+    ("listen: [::]:9435\n", "x.yaml:1:9: ", "put quotes around"),
+    (
+        "log_level: INFO\n",
+        "x.yaml:1:12: ",
+        "allowed: off, error, warn, info, debug, trace",
+    ),
+    (
+        "ring_buffer_bytes: 4194303\n",
+        "x.yaml:1:20: ",
+        "power of two from 65536",
+    ),
+    (
+        "ring_buffer_bytes: 32KiB\n",
+        "x.yaml:1:20: ",
+        "power of two from 65536",
+    ),
+    (
+        "ring_buffer_bytes: 2048MiB\n",
+        "x.yaml:1:20: ",
+        "power of two from 65536",
+    ),
+    (
+        "ring_buffer_bytes: 99999999999999999999MiB\n",
+        "x.yaml:1:20: ",
+        "power of two",
+    ),
+    ("ring_buffer_bytes: 4 MB\n", "x.yaml:1:20: ", "power of two"),
+    ("ring_buffer_bytes: -1\n", "x.yaml:1:20: ", "power of two"),
+    (
+        "events:\n  path: \"\"\n",
+        "x.yaml:2:9: ",
+        "- for standard output",
+    ),
+    ("events: yes\n", "x.yaml:1:9: ", "expected keys"),
+    (
+        "metrics: {max_series_per_family: 0}\n",
+        "x.yaml:1:34: ",
+        "from 1 to 1000000",
+    ),
+    (
+        "metrics: {max_series_per_family: 1e3}\n",
+        "x.yaml:1:34: ",
+        "whole number",
+    ),
+    (
+        "metrics: {max_label_length: 15}\n",
+        "x.yaml:1:29: ",
+        "from 16 to 4096",
+    ),
+    (
+        "metrics: {peer_prefix_v4: 33}\n",
+        "x.yaml:1:27: ",
+        "from 0 to 32",
+    ),
+    (
+        "metrics: {peer_prefix_v6: +8}\n",
+        "x.yaml:1:27: ",
+        "from 0 to 128",
+    ),
+    (
+        "metrics: {idle_series_ttl: 3600}\n",
+        "x.yaml:1:28: ",
+        "as 90s, 30m, 1h",
+    ),
+    (
+        "metrics: {idle_series_ttl: -1h}\n",
+        "x.yaml:1:28: ",
+        "as 90s, 30m, 1h",
+    ),
+    (
+        "metrics: {idle_series_ttl: 500ms}\n",
+        "x.yaml:1:28: ",
+        "at least 1s",
+    ),
+    (
+        "peers: [{name: a}]\n",
+        "x.yaml:1:10: ",
+        "the key `cidr` is missing",
+    ),
+    (
+        "peers: [{name: a, cidr: 10.0.0.1/8}]\n",
+        "x.yaml:1:25: ",
+        "the prefix is 10.0.0.0/8",
+    ),
+    (
+        "peers: [{name: a, cidr: []}]\n",
+        "x.yaml:1:25: ",
+        "`cidr` is empty",
+    ),
+    (
+        "peers: [{name: \"\", cidr: ::1}]\n",
+        "x.yaml:1:16: ",
+        "must not be empty",
+    ),
+    (
+        "peers: [{name: \"a\\nb\", cidr: ::1}]\n",
+        "x.yaml:1:16: ",
+        "line breaks",
+    ),
+    (
+        "peers:\n- {name: a, cidr: 10.0.0.0/8}\n- {name: a, cidr: ::1}\n",
+        "x.yaml:3:10: ",
+        "peer `a` is there twice",
+    ),
+    (
+        "peers:\n- {name: a, cidr: 10.0.0.0/8}\n- {name: b, cidr: 10.0.0.0/8}\n",
+        "x.yaml:3:19: ",
+        "first in peer `a`",
+    ),
+    (
+        "gateways: [{}]\n",
+        "x.yaml:1:12: ",
+        "the key `name` is missing",
+    ),
+    ("gateways: {name: a}\n", "x.yaml:1:11: ", "expected a list"),
+    (
+        "gateways: [{name: a}]\n",
+        "x.yaml:1:19: ",
+        "can match nothing",
+    ),
+    (
+        "gateways: [{name: a, procces: b}]\n",
+        "x.yaml:1:22: ",
+        "allowed here: name, process, listeners, routes, upstreams",
+    ),
+    (
+        "gateways: [{name: a, process: sbin/b}]\n",
+        "x.yaml:1:31: ",
+        "path from the root",
+    ),
+    (
+        "gateways: [{name: a, process: []}]\n",
+        "x.yaml:1:31: ",
+        "`process` is empty",
+    ),
+    (
+        "gateways: [{name: a, listeners: []}]\n",
+        "x.yaml:1:33: ",
+        "`listeners` is empty",
+    ),
+    (
+        "gateways: [{name: a, listeners: [\":443\", \"*:443\"]}]\n",
+        "x.yaml:1:42: ",
+        "`:443` is there twice",
+    ),
+    (
+        "gateways: [{name: a, listeners: 443}]\n",
+        "x.yaml:1:",
+        "in quotes",
+    ),
+    (
+        "gateways: [{name: a, process: b, routes: []}]\n",
+        "x.yaml:1:42: ",
+        "`routes` is empty",
+    ),
+    (
+        "gateways: [{name: a, upstreams: []}]\n",
+        "x.yaml:1:33: ",
+        "`upstreams` is empty",
+    ),
+    (
+        "gateways: [{name: a, upstreams: [{name: u, endpoints: []}]}]\n",
+        "x.yaml:1:55: ",
+        "`endpoints` is empty",
+    ),
+    (
+        "gateways: [{name: a, upstreams: [{name: u, endpoints: 10.0.0.1:0}]}]\n",
+        "x.yaml:1:55: ",
+        "1 to 65535",
+    ),
+    (
+        "gateways: [{name: a, process: b, routes: [{name: r}]}]\n",
+        "x.yaml:1:44: ",
+        "`upstream` is missing",
+    ),
+    (
+        "gateways: [{name: a, process: b, routes: [{name: r, upstream: u}]}]\n",
+        "x.yaml:1:63: ",
+        "has none under `upstreams`",
+    ),
+    (
+        "gateways:\n- {name: a, process: b}\n- {name: a, process: c}\n",
+        "x.yaml:3:10: ",
+        "the gateway `a` is there twice",
+    ),
+    (
+        "listen: \"a\u{7}\"\n",
+        "x.yaml:1:11: ",
+        "unexpected character",
+    ),
+];
+
+#[test]
+fn errors_say_place_fault_and_remedy() {
+    let mut wrong = Vec::new();
+    for (text, place, part) in WRONG {
+        let errors = errors(text);
+        let right = errors.starts_with(place) && errors.contains(part);
+        if !right || errors.lines().count() != 1 {
+            wrong.push(format!("{text:?}: {errors}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_problem_is_reported_in_order() {
+    let found = errors(
+        "\
+gateways:
+  - name: edge
+    process: nginx
+    listeners: [443x, \":80\"]
+    routes:
+      - name: /a
+        upstream: [app, ap]
+      - name: /a
+        upstream: app
+    upstreams:
+      - name: app
+        endpoints: [10.0.0.1/8, 10.0.0.1:80]
+      - name: app
+        endpoints: b:80
+log_level: loud
+",
+    );
+    let places: Vec<&str> = found
+        .lines()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "x.yaml:4:17",
+            "x.yaml:7:25",
+            "x.yaml:8:15",
+            "x.yaml:12:21",
+            "x.yaml:13:15",
+            "x.yaml:15:12"
+        ],
+        "{found}"
+    );
+    assert!(
+        found.contains("no upstream `ap` in this gateway; known here: app, app"),
+        "{found}"
+    );
+}
+
+#[test]
+fn deep_input_is_refused() {
+    for open in ["[", "{a: ", "- "] {
+        let error = errors(&format!("peers: {}", open.repeat(100_000)));
+        assert!(error.starts_with("x.yaml:1:"), "{error}");
+    }
+}
+
+#[test]
+fn anchors_work_and_errors_name_the_place_of_use() {
+    let found = errors(
+        "gateways:\n- name: a\n  upstreams:\n  - {name: u, endpoints: &e [10.0.0.1:80, x..y]}\n  \
+         - {name: v, endpoints: *e}\n",
+    );
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(found.starts_with("x.yaml:4:"), "{found}");
+}
+
+/// Replaces the mapping at `path` of the reference by one that has a wrong key too, and takes the
+/// keys that the error allows: those of the type behind it.
+fn allowed_at(reference: &Value, pointer: &str) -> Vec<String> {
+    let mut wrong = reference.clone();
+    let mapping = wrong.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+    mapping.insert("wrong_key".to_owned(), json!(1));
+    let error = errors(&wrong.to_string());
+    let (_, keys) = error.split_once("allowed here: ").expect(&error);
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+fn mappings(value: &Value, pointer: String, found: &mut Vec<(String, Vec<String>)>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                mappings(value, format!("{pointer}/{key}"), found);
+            }
+            found.push((pointer, map.keys().cloned().collect()));
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                mappings(value, format!("{pointer}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_has_every_key_of_the_types_and_no_other() {
+    let reference: Value = serde_saphyr::from_str(Config::REFERENCE).unwrap();
+    let mut found = Vec::new();
+    mappings(&reference, String::new(), &mut found);
+    assert!(found.len() > 6, "{found:?}");
+    for (pointer, mut keys) in found {
+        let mut allowed = allowed_at(&reference, &pointer);
+        allowed.sort();
+        keys.sort();
+        assert_eq!(keys, allowed, "at {pointer:?}");
+    }
+}
+
+#[test]
+fn the_reference_is_valid_and_shows_the_defaults() {
+    let config = Config::parse(Config::REFERENCE, "reference").unwrap();
+    let default = Config {
+        events: Some(EventsPath::Stdout),
+        peers: config.peers.clone(),
+        gateways: config.gateways.clone(),
+        ..Config::default()
+    };
+    assert_eq!(config, default);
+    let table = crate::routes::table::RouteTable::new(config.gateways);
+    assert_eq!(
+        table.warnings(),
+        ["host api.example.com is not resolved: it matches nothing"]
+    );
+    let long = Config::REFERENCE.lines().find(|line| line.len() > 100);
+    assert_eq!(long, None, "fits --help");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("none.yaml");
+    let error = Config::load(&missing).unwrap_err().to_string();
+    assert!(error.contains("none.yaml: No such file"), "{error}");
+    assert!(
+        Config::load(dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("Is a directory")
+    );
+
+    let path = dir.path().join("c.yaml");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"# ok\nlisten: \xff\n").unwrap();
+    let error = Config::load(&path).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("{}:2:9: not UTF-8; save the file as UTF-8", path.display())
+    );
+
+    let error = Config::load(Path::new("/dev/zero"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/dev/zero: larger than 16 MiB"),
+        "{error}"
+    );
+
+    std::fs::write(&path, "listen: 127.0.0.1:1\n").unwrap();
+    assert_eq!(Config::load(&path).unwrap().listen.port(), 1);
+}

@@ -1,0 +1,107 @@
+//! Single values of the configuration, each error with the form that is expected.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tracing::level_filters::LevelFilter;
+
+use super::EventsPath;
+
+/// Least size of a ring buffer: a multiple of every page size that Linux uses (4 to 64 KiB).
+const MIN_RING: u32 = 64 << 10;
+/// Largest size of a ring buffer.
+const MAX_RING: u32 = 1 << 30;
+
+/// An address to serve on; port 0 takes a free one.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "`{}` is no address to listen on; write ip:port, as 127.0.0.1:9435, 0.0.0.0:9435 or \
+             \"[::]:9435\"",
+            text.escape_debug()
+        )
+    })
+}
+
+/// A level of the log.
+pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
+    Ok(match text {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        other => {
+            return Err(format!(
+                "`{}` is no log level; allowed: off, error, warn, info, debug, trace",
+                other.escape_debug()
+            ));
+        }
+    })
+}
+
+/// Size of the ring buffer: bytes, or with the unit KiB or MiB.
+pub(super) fn ring_buffer(text: &str) -> Result<u32, String> {
+    let (digits, shift) = match text.strip_suffix("KiB") {
+        Some(digits) => (digits.trim_end(), 10),
+        None => match text.strip_suffix("MiB") {
+            Some(digits) => (digits.trim_end(), 20),
+            None => (text, 0),
+        },
+    };
+    whole(digits)
+        .and_then(|number| number.checked_mul(1 << shift))
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .filter(|bytes| bytes.is_power_of_two() && (MIN_RING..=MAX_RING).contains(bytes))
+        .ok_or_else(|| {
+            format!(
+                "`{}` cannot be the ring buffer's size; write a power of two from 65536 (64KiB) to \
+                 1073741824 (1024MiB), as 4194304 or 4MiB",
+                text.escape_debug()
+            )
+        })
+}
+
+/// Where JSON lines go.
+pub(super) fn events_path(text: &str) -> Result<EventsPath, String> {
+    match text {
+        "-" => Ok(EventsPath::Stdout),
+        "" => Err("the path is empty; write a file's path, or - for standard output".to_owned()),
+        path if path.contains('\0') => Err("a path cannot contain NUL".to_owned()),
+        path => Ok(EventsPath::File(path.into())),
+    }
+}
+
+/// A whole number of `from..=to`.
+pub(super) fn number(text: &str, from: u64, to: u64) -> Result<u64, String> {
+    whole(text)
+        .filter(|number| (from..=to).contains(number))
+        .ok_or_else(|| {
+            format!(
+                "`{}` is not possible; write a whole number from {from} to {to}",
+                text.escape_debug()
+            )
+        })
+}
+
+/// A span of time of at least one second.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|span| Duration::try_from(span).ok())
+        .filter(|span| *span >= Duration::from_secs(1))
+        .ok_or_else(|| {
+            format!(
+                "`{}` is no span of time; write one of at least 1s, as 90s, 30m, 1h or 1h 30m",
+                text.escape_debug()
+            )
+        })
+}
+
+/// Digits only: no sign, no blank, no underscore.
+fn whole(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
