@@ -1,1 +1,209 @@
-//! The way of a reset through the agent.
+//! The way of a reset through the agent: record → observation → attribution → diagnosis → [`Reset`].
+//!
+//! [`Pipeline`] does no input or output but for the /proc entries of processes; [`pump`] drives it
+//! from the ring buffer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::attribution::leg::route_of;
+use crate::attribution::peer::PeerNames;
+use crate::attribution::process::Processes;
+use crate::config::Config;
+use crate::diagnosis::cause::diagnose;
+use crate::diagnosis::merge::Merge;
+use crate::diagnosis::repeat::Repeats;
+use crate::kernel::clock::{Anchor, Clock};
+use crate::kernel::decode::{Record, decode};
+use crate::kernel::observation::{Observation, Task};
+use crate::kernel::reasons::Reasons;
+use crate::kernel::ring::Ring;
+use crate::reset::{Owner, Reset, ResetId};
+use crate::routes::resolve::Addresses;
+use crate::routes::table::RouteTable;
+
+/// How often the wall clock is compared again, in resets' own time: it may be set.
+const ANCHOR_AGE: Duration = Duration::from_secs(10);
+
+/// Everything between a record and a finished [`Reset`].
+#[derive(Debug)]
+pub struct Pipeline {
+    clock: Clock,
+    anchored: Duration,
+    reasons: Reasons,
+    merge: Merge,
+    repeats: Repeats,
+    processes: Processes,
+    routes: RouteTable,
+    peers: PeerNames,
+    next_id: u64,
+    malformed: u64,
+}
+
+impl Pipeline {
+    /// A pipeline for one run of the agent.
+    #[must_use]
+    pub fn new(clock: Clock, reasons: Reasons, processes: Processes, config: &Config) -> Self {
+        Self {
+            clock,
+            anchored: Duration::ZERO,
+            reasons,
+            merge: Merge::default(),
+            repeats: Repeats::default(),
+            processes,
+            routes: RouteTable::new(config.gateways.clone()),
+            peers: peer_names(config),
+            next_id: first_id(Anchor::now().wall.as_second()),
+            malformed: 0,
+        }
+    }
+
+    /// Takes over a new configuration; what host names resolved to is kept.
+    pub fn configure(&mut self, config: &Config) {
+        self.routes = RouteTable::new(config.gateways.clone()).with_addresses_of(&self.routes);
+        self.peers = peer_names(config);
+    }
+
+    /// The routes in force.
+    #[must_use]
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// Takes over what host names resolve to now.
+    pub fn set_addresses(&mut self, addresses: &Addresses) {
+        self.routes = self.routes.with_addresses(addresses);
+    }
+
+    /// Records that could not be decoded so far.
+    #[must_use]
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// Takes one record and hands over the resets that it completes, in order.
+    pub fn feed(&mut self, record: &[u8], mut out: impl FnMut(Reset)) {
+        let reasons = &self.reasons;
+        match decode(record, self.clock.tick(), |number| reasons.name(number)) {
+            Ok(Record::Process { task, .. }) => self.processes.observe(&task),
+            Ok(Record::Reset(observation)) => {
+                for observation in self.merge.push(observation) {
+                    out(self.finish(observation));
+                }
+            }
+            Err(error) => {
+                self.malformed += 1;
+                tracing::warn!("a record of the eBPF programs was skipped: {error}");
+            }
+        }
+    }
+
+    /// Hands over what was held back and is due at `now`, since boot.
+    pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Reset)) {
+        for observation in self.merge.expire(now) {
+            out(self.finish(observation));
+        }
+    }
+
+    /// Hands over everything held back, at the end of a run.
+    pub fn end(&mut self, mut out: impl FnMut(Reset)) {
+        for observation in self.merge.finish() {
+            out(self.finish(observation));
+        }
+    }
+
+    /// When [`Self::expire`] has something to do next, since boot.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.merge.next_deadline()
+    }
+
+    fn finish(&mut self, mut observation: Observation) -> Reset {
+        let id = ResetId(self.next_id);
+        self.next_id += 1;
+        let repeat_of = self.repeats.mark(id, &mut observation);
+        let owner = observation.owner.as_ref().and_then(|task| owner_of(&mut self.processes, task));
+        let closer = observation
+            .closer
+            .as_ref()
+            .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
+            .and_then(|task| owner_of(&mut self.processes, task));
+        Reset {
+            id,
+            time: self.wall(observation.time),
+            route: route_of(&self.routes, &observation, owner.as_ref()),
+            peer: self.peers.name(observation.remote.ip()),
+            diagnosis: diagnose(&observation),
+            owner,
+            closer,
+            repeat_of,
+            observation,
+        }
+    }
+
+    fn wall(&mut self, time: Duration) -> jiff::Timestamp {
+        if time.saturating_sub(self.anchored) >= ANCHOR_AGE {
+            self.clock = Clock::new(self.clock.hz(), Anchor::now());
+            self.anchored = time;
+        }
+        self.clock.wall(time)
+    }
+}
+
+/// Ids of one run begin with the second in which it started, so that no two runs share one.
+fn first_id(unix_seconds: i64) -> u64 {
+    u64::from(u32::try_from(unix_seconds).unwrap_or(u32::MAX)) << 32
+}
+
+fn peer_names(config: &Config) -> PeerNames {
+    let networks = config.peers.iter().flat_map(|peer| {
+        peer.networks.iter().map(|network| (*network, Arc::clone(&peer.name)))
+    });
+    PeerNames::new(networks, config.metrics.peer_prefix_v4, config.metrics.peer_prefix_v6)
+}
+
+fn owner_of(processes: &mut Processes, task: &Task) -> Option<Owner> {
+    let known_by = task.known_by?;
+    Some(Owner { process: processes.get(task), known_by })
+}
+
+/// A closer is named where it is not the owner, or was dying.
+fn is_worth_naming(closer: &Task, owner: Option<&Task>) -> bool {
+    closer.exit.is_some()
+        || owner.is_none_or(|owner| owner.pid != closer.pid || owner.start != closer.start)
+}
+
+/// CLOCK_MONOTONIC now, as records have it.
+#[must_use]
+pub fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+/// Waits for what comes next, records or a deadline, and hands over the resets it completes.
+///
+/// Dropping the future between two calls loses nothing.
+pub async fn pump(
+    ring: &mut Ring,
+    pipeline: &mut Pipeline,
+    mut out: impl FnMut(Reset),
+) -> std::io::Result<()> {
+    let deadline = pipeline.next_deadline();
+    let held = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep(deadline.saturating_sub(since_boot())).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = held => {
+            // What the ring holds already may retract what is due.
+            ring.drain(|record| pipeline.feed(record, &mut out));
+            pipeline.expire(since_boot(), out);
+            Ok(())
+        }
+        read = ring.read(|record| pipeline.feed(record, &mut out)) => read,
+    }
+}

@@ -23,6 +23,8 @@ impl Ring {
     }
 
     /// Waits for records and hands up to a batch of them to `take`, in order.
+    ///
+    /// Dropping the future before it is done loses nothing.
     pub async fn read(&mut self, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
         let mut ready = self.fd.readable_mut().await?;
         for _ in 0..BATCH {
