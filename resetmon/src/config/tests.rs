@@ -316,7 +316,7 @@ log_level: loud
         "{found}"
     );
     assert!(
-        found.contains("no upstream `ap` in this gateway; known here: app, app"),
+        found.contains("no upstream `ap` in this gateway; known here: app\n"),
         "{found}"
     );
 }

@@ -1,6 +1,6 @@
 //! Routes from resetmon's own configuration file: its section `gateways`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::str::FromStr;
@@ -129,10 +129,11 @@ fn unknown_upstream(name: &str, upstreams: &[Upstream]) -> String {
     if upstreams.is_empty() {
         return format!("there is no upstream `{name}`; this gateway has none under `upstreams`");
     }
-    let known: Vec<_> = upstreams
+    let known: BTreeSet<String> = upstreams
         .iter()
         .map(|upstream| upstream.name.escape_debug().to_string())
         .collect();
+    let known: Vec<String> = known.into_iter().collect();
     format!(
         "there is no upstream `{name}` in this gateway; known here: {}",
         known.join(", ")
