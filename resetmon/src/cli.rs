@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 pub mod doctor;
 pub mod run;
+pub mod session;
 pub mod signals;
 pub mod watch;
 

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod json;
+pub mod lines;
 pub mod metrics;
 pub mod terminal;
 

@@ -124,7 +124,10 @@ impl Pipeline {
         let id = ResetId(self.next_id);
         self.next_id += 1;
         let repeat_of = self.repeats.mark(id, &mut observation);
-        let owner = observation.owner.as_ref().and_then(|task| owner_of(&mut self.processes, task));
+        let owner = observation
+            .owner
+            .as_ref()
+            .and_then(|task| owner_of(&mut self.processes, task));
         let closer = observation
             .closer
             .as_ref()
@@ -159,14 +162,23 @@ fn first_id(unix_seconds: i64) -> u64 {
 
 fn peer_names(config: &Config) -> PeerNames {
     let networks = config.peers.iter().flat_map(|peer| {
-        peer.networks.iter().map(|network| (*network, Arc::clone(&peer.name)))
+        peer.networks
+            .iter()
+            .map(|network| (*network, Arc::clone(&peer.name)))
     });
-    PeerNames::new(networks, config.metrics.peer_prefix_v4, config.metrics.peer_prefix_v6)
+    PeerNames::new(
+        networks,
+        config.metrics.peer_prefix_v4,
+        config.metrics.peer_prefix_v6,
+    )
 }
 
 fn owner_of(processes: &mut Processes, task: &Task) -> Option<Owner> {
     let known_by = task.known_by?;
-    Some(Owner { process: processes.get(task), known_by })
+    Some(Owner {
+        process: processes.get(task),
+        known_by,
+    })
 }
 
 /// A closer is named where it is not the owner, or was dying.
