@@ -21,7 +21,7 @@ mod sent;
 /// healthy connection seldom reach one.
 pub const LONG_SILENCE: Duration = Duration::from_secs(1);
 
-/// Lengths on the wire of a TLS `close_notify`: 1.3 and 1.2 with ChaCha20 or GCM, 1.2 with CBC
+/// Lengths on the wire of a TLS `close_notify`: 1.3 and 1.2 with `ChaCha20` or GCM, 1.2 with CBC
 /// and SHA-1, SHA-256, SHA-384 (RFC 5246, RFC 8446).
 ///
 /// An end that closes in good order sends one; that it was not read loses nothing.

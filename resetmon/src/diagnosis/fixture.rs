@@ -111,6 +111,7 @@ pub(super) fn packet(flags: u8, len: u16) -> Trigger {
 }
 
 /// A reason of this name.
+#[expect(clippy::unnecessary_wraps, reason = "the type of the member")]
 pub(super) fn reason(name: &str) -> Option<Reason> {
     Some(Reason(name.into()))
 }

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_late_packet_repeats_the_close_and_takes_its_owner() {
         let close = set(sent(TcpState::Close), |o| {
-            o.owner = Some(task(5, Some(Exit::Status(0))))
+            o.owner = Some(task(5, Some(Exit::Status(0))));
         });
         let (repeat_of, late) = pair(at(close, 0), at(no_socket(ACK), 9));
         assert_eq!(repeat_of, Some(FIRST));

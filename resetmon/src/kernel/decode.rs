@@ -18,6 +18,10 @@ use super::observation::{
 mod tests;
 
 /// One decoded record.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is a reset, and is moved on at once"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A reset.
@@ -258,8 +262,8 @@ struct Fins {
 impl Fins {
     /// From the state, the flags and the moments seen.
     ///
-    /// TIME_WAIT tells nothing of the peer's FIN: the kernel resets from there only while it
-    /// still waits for that FIN (`tcp_timewait_state_process`, substate FIN_WAIT2).
+    /// `TIME_WAIT` tells nothing of the peer's FIN: the kernel resets from there only while it
+    /// still waits for that FIN (`tcp_timewait_state_process`, substate `FIN_WAIT2`).
     fn of(record: &ResetRecord, before: Option<TcpState>) -> Self {
         use TcpState::{CloseWait, Closing, FinWait1, FinWait2, LastAck, TimeWait};
         Self {

@@ -5,7 +5,7 @@
 //! end of the exchange and the RST is harmless, however the exchange had gone.
 //!
 //! What cannot be seen from here is whether an answer was complete, and whether small control
-//! messages (HTTP/2 WINDOW_UPDATE, TLS alerts already read) passed as the last data.
+//! messages (HTTP/2 `WINDOW_UPDATE`, TLS alerts already read) passed as the last data.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::evidence::{Evidence, bytes, how, span, who};
-use crate::kernel::observation::{Exit, Observation, Shape, TcpState, Trigger};
+use crate::kernel::observation::{Exit, Observation, Reason, Shape, TcpState, Trigger};
 use crate::reset::Cause;
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ pub(super) fn cause(o: &Observation, e: &mut Evidence) -> Cause {
 fn reason(o: &Observation) -> Option<&str> {
     o.reason
         .as_ref()
-        .map(|reason| reason.name())
+        .map(Reason::name)
         .filter(|name| *name != "not_specified")
 }
 
@@ -62,7 +62,7 @@ fn no_socket(o: &Observation, e: &mut Evidence) -> Cause {
     )
 }
 
-/// The connection was in TIME_WAIT, still without the peer's FIN (`tcp_timewait_state_process`).
+/// The connection was in `TIME_WAIT`, still without the peer's FIN (`tcp_timewait_state_process`).
 fn time_wait(o: &Observation, e: &mut Evidence) -> Cause {
     e.say("the local end had closed and the connection was in TIME_WAIT");
     if let Some(packet) = o.trigger {
@@ -119,7 +119,7 @@ fn half_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
     }
 }
 
-/// Reasons of `tcp_rcv_synsent_state_process` and of the ACK check in SYN_RECV.
+/// Reasons of `tcp_rcv_synsent_state_process` and of the ACK check in `SYN_RECV`.
 fn breaks_handshake(reason: &str) -> bool {
     matches!(
         reason,
@@ -215,7 +215,8 @@ fn active(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
 fn timer(o: &Observation, reason: Option<&str>, closed: bool, e: &mut Evidence) -> Option<Cause> {
     let probes = o.vitals.as_ref().map_or(0, |vitals| vitals.probes_out);
     let keepalive_runs = o.flags.keepalive && !o.flags.dead && !o.flags.in_task && probes > 0;
-    let orphan = o.flags.dead && !o.flags.has_file;
+    // Multipath TCP orphans its subflows before it closes them.
+    let orphan = o.flags.dead && !o.flags.has_file && !o.flags.mptcp;
     match reason {
         Some("tcp_keepalive_timeout") => Some(Cause::KeepaliveTimeout),
         None if !closed && keepalive_runs => Some(Cause::KeepaliveTimeout),
@@ -242,12 +243,12 @@ fn timer(o: &Observation, reason: Option<&str>, closed: bool, e: &mut Evidence) 
     })
 }
 
-/// The state is CLOSE already: close(), connect(AF_UNSPEC) or the end of a listener.
+/// The state is CLOSE already: `close()`, `connect(AF_UNSPEC)` or the end of a listener.
 /// The order is the kernel's own (`__tcp_close`, `tcp_disconnect`).
 fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
     use TcpState::{CloseWait, Established};
     let both_shut = o.flags.receive_shut && o.flags.send_shut;
-    if o.flags.listener_closed || (!o.flags.has_file && !o.flags.dead) {
+    if o.flags.listener_closed || (!o.flags.has_file && !o.flags.dead && !o.flags.mptcp) {
         return e.so(
             Cause::ListenerClosed,
             "the connection was waiting for accept() when its listener was closed",
@@ -255,6 +256,9 @@ fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Caus
     }
     if !o.flags.has_file && o.linger2_abort {
         return e.so(Cause::LingerAbort, "closed with TCP_LINGER2 below zero");
+    }
+    if !o.flags.has_file && o.flags.mptcp {
+        return e.so(Cause::Mptcp, "a Multipath TCP subflow was closed");
     }
     if !o.flags.has_file {
         return e.so(Cause::Unknown, "an orphaned socket was reset");
@@ -291,9 +295,9 @@ fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Caus
     }
 }
 
-/// The state is not CLOSE: nobody called close().
+/// The state is not CLOSE: nobody called `close()`.
 ///
-/// A FIN_WAIT2 timer that runs out on an orphan has no cause of its own in the list: nothing
+/// A `FIN_WAIT2` timer that runs out on an orphan has no cause of its own in the list: nothing
 /// was lost and nobody was short of memory, so it stays unknown with its evidence.
 fn still_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
     let state = state_of(o);

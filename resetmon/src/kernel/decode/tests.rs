@@ -101,7 +101,8 @@ fn sizes_must_fit() {
 
 #[test]
 fn bad_values_are_named() {
-    let set: [(fn(&mut ResetRecord), &str); 9] = [
+    type Change = fn(&mut ResetRecord);
+    let set: [(Change, &str); 9] = [
         (|r| r.kind = 77, "unknown kind 77"),
         (|r| r.direction = 0, "direction 0"),
         (|r| r.direction = 3, "direction 3"),
@@ -379,7 +380,7 @@ fn tasks() {
 fn exits() {
     let table = [
         (9, Exit::Signal(9)),
-        (0x80 | 11, Exit::Signal(11)),
+        (0x80 | 0x0b, Exit::Signal(11)),
         (3 << 8, Exit::Status(3)),
         (0, Exit::Status(0)),
         (u32::MAX, Exit::Signal(127)),

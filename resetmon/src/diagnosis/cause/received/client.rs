@@ -101,12 +101,11 @@ impl Exchange<'_> {
                 ));
                 true
             }
-            Some(_) => false,
             None if output <= window => {
                 e.say("the RST came at once after our last data");
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 }

@@ -138,7 +138,7 @@ fn we_had_closed() {
 fn half_closed_by_us() {
     let half = |traffic: Traffic, role| {
         set(traffic.at(role, TcpState::FinWait2), |o| {
-            o.flags.send_shut = true
+            o.flags.send_shut = true;
         })
     };
     let table = [

@@ -200,7 +200,7 @@ fn broken_handshakes() {
         expect_both(why, &o, why, Cause::ProtocolError, &[state.name()]);
     }
     let established = set(sent(TcpState::Established), |o| {
-        o.trigger = Some(packet(ACK, 0))
+        o.trigger = Some(packet(ACK, 0));
     });
     expect(
         "no such rule",
@@ -228,7 +228,7 @@ fn data_after_close() {
     );
 
     let killed = set(o.clone(), |o| {
-        o.closer = Some(task(9, Some(Exit::Signal(9))))
+        o.closer = Some(task(9, Some(Exit::Signal(9))));
     });
     expect_both(
         "killed",
@@ -238,7 +238,7 @@ fn data_after_close() {
         &["signal 9 (SIGKILL)", "after the local end had closed"],
     );
     let exited = set(o.clone(), |o| {
-        o.closer = Some(task(9, Some(Exit::Status(3))))
+        o.closer = Some(task(9, Some(Exit::Status(3))));
     });
     expect("exited", &exited, Cause::ProcessExit, &["exit status 3"]);
 

@@ -80,7 +80,7 @@ fn client_exchanges() {
 fn races() {
     let after_fin = |traffic: Traffic, fin: Option<u64>| {
         set(traffic.at(CLIENT, TcpState::CloseWait), |o| {
-            o.since_fin_received = fin.map(ms)
+            o.since_fin_received = fin.map(ms);
         })
     };
     let request = |ago| Traffic::new((500, 50), (60_000, ago), 50);

@@ -71,6 +71,10 @@ fn server_exchanges() {
     for (name, state, traffic, cause) in table {
         expect(name, &traffic.at(SERVER, state), cause, &[]);
     }
+}
+
+#[test]
+fn a_client_that_said_goodbye() {
     let one_segment = set(
         Traffic::new((50, 900), (4, 4), 0).at(SERVER, TcpState::CloseWait),
         |o| {

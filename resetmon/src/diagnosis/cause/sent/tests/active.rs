@@ -5,7 +5,7 @@ use crate::diagnosis::fixture::{expect, reason, sent, set, task};
 use crate::kernel::observation::{Exit, Observation, TcpState, Vitals};
 use crate::reset::Cause;
 
-/// close(): state CLOSE, both directions shut, file still there.
+/// `close()`: state CLOSE, both directions shut, file still there.
 fn closed() -> Observation {
     set(sent(TcpState::Close), |o| {
         o.flags.in_task = true;
@@ -179,7 +179,7 @@ fn orphans() {
         &[],
     );
     let dying = set(at_close.clone(), |o| {
-        o.closer = Some(task(9, Some(Exit::Signal(9))))
+        o.closer = Some(task(9, Some(Exit::Signal(9))));
     });
     expect_both(
         "memory, dying",
@@ -337,8 +337,22 @@ fn multipath() {
     let worker = set(fastclose.clone(), |o| o.flags.in_task = false);
     expect_both("worker", &worker, "mptcp_rst_emptcp", Cause::Mptcp, &[]);
     expect_both("worker", &worker, "error", Cause::Mptcp, &[]);
+    for dead in [false, true] {
+        let subflow = set(sent(TcpState::Close), |o| {
+            o.flags.mptcp = true;
+            o.flags.has_file = false;
+            o.flags.dead = dead;
+        });
+        expect_both(
+            "subflow closed",
+            &subflow,
+            "tcp_state",
+            Cause::Mptcp,
+            &["subflow"],
+        );
+    }
     let join = set(listener(SYN, (0, 128)), |o| {
-        o.reason = reason("mptcp_rst_eprohibit")
+        o.reason = reason("mptcp_rst_eprohibit");
     });
     expect(
         "join refused",
