@@ -285,6 +285,13 @@ fn sending_into_silence() {
                 set(o.clone(), |o| o.since_ack_in = Some(ms(4))),
             ),
             (
+                "taken, when is not known",
+                set(o.clone(), |o| {
+                    o.since_ack_in = None;
+                    o.vitals.as_mut().unwrap().unacked = 0;
+                }),
+            ),
+            (
                 "short gap",
                 set(o.clone(), |o| o.since_data_in = Some(ms(1000))),
             ),

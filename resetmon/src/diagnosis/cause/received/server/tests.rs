@@ -44,6 +44,12 @@ fn server_exchanges() {
             ClientCanceled,
         ),
         (
+            "closed, answered after long",
+            TcpState::CloseWait,
+            Traffic::new((50, 900), (75_000, 4), 900),
+            ClientCanceled,
+        ),
+        (
             "closed, close_notify",
             TcpState::CloseWait,
             Traffic::new((50, 900), (12, 4), 24),

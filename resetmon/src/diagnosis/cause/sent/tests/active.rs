@@ -334,6 +334,24 @@ fn multipath() {
         Cause::Mptcp,
         &["established"],
     );
+    let killed = set(fastclose.clone(), |o| {
+        o.closer = Some(task(9, Some(Exit::Signal(9))));
+    });
+    expect_both(
+        "killed",
+        &killed,
+        "tcp_abort_on_close",
+        Cause::ProcessKilled,
+        &["SIGKILL"],
+    );
+    let earlier = set(killed, |o| o.flags.in_task = false);
+    expect_both(
+        "closed before",
+        &earlier,
+        "mptcp_rst_emptcp",
+        Cause::Mptcp,
+        &[],
+    );
     let worker = set(fastclose.clone(), |o| o.flags.in_task = false);
     expect_both("worker", &worker, "mptcp_rst_emptcp", Cause::Mptcp, &[]);
     expect_both("worker", &worker, "error", Cause::Mptcp, &[]);
