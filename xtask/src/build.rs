@@ -1,0 +1,100 @@
+//! `cargo xtask build`: the eBPF object, then the agent that embeds it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::command::Invocation;
+use crate::ebpf::{self, Kit};
+use crate::toolchain::TARGET;
+use crate::workspace::Workspace;
+
+/// The package with the eBPF programs, and the name of its binary.
+pub(crate) const PACKAGE: &str = "gateway-ebpf";
+
+/// Builds both sides.
+///
+/// # Errors
+/// When either build fails.
+pub(crate) fn all(workspace: &Workspace, kit: &Kit, release: bool) -> Result<()> {
+    object(workspace, kit)?;
+    agent_call(workspace, release).run()
+}
+
+/// Builds the eBPF programs and hands the object to the agent's build.
+///
+/// # Errors
+/// When the build fails or the object cannot be copied.
+pub(crate) fn object(workspace: &Workspace, kit: &Kit) -> Result<()> {
+    object_call(workspace, kit, "build", &[]).run()?;
+    let built = workspace
+        .bpf_target()
+        .join(TARGET)
+        .join("release")
+        .join(PACKAGE);
+    let object = workspace.bpf_object();
+    copy_when_new(&built, &object)
+        .with_context(|| format!("cannot copy {} to {}", built.display(), object.display()))
+}
+
+/// A build or check of the eBPF programs, with further compiler flags.
+pub(crate) fn object_call(
+    workspace: &Workspace,
+    kit: &Kit,
+    verb: &str,
+    flags: &[&str],
+) -> Invocation {
+    ebpf::cargo(kit, verb, std::env::consts::ARCH, flags)
+        .args(["--locked", "--package", PACKAGE, "--target-dir"])
+        .arg(workspace.bpf_target())
+        .dir(&workspace.root)
+}
+
+/// The build of the agent.
+fn agent_call(workspace: &Workspace, release: bool) -> Invocation {
+    Invocation::new(&workspace.cargo)
+        .args(["build", "--locked", "--package", "resetmon"])
+        .args(release.then_some("--release"))
+        .dir(&workspace.root)
+}
+
+/// Replaces `to` by `from` in one step, and only when they differ, so that the agent is not
+/// rebuilt for an object it already embeds.
+fn copy_when_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    let new = std::fs::read(from)?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let partial = to.with_extension("partial");
+    std::fs::write(&partial, new)?;
+    std::fs::rename(partial, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_equal_object_is_left_alone() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (from, to) = (dir.join("from"), dir.join("to.o"));
+        let inode = || std::fs::metadata(&to).unwrap().ino();
+
+        std::fs::write(&from, "one").unwrap();
+        copy_when_new(&from, &to).unwrap();
+        let first = inode();
+        copy_when_new(&from, &to).unwrap();
+        assert_eq!(inode(), first);
+
+        std::fs::write(&from, "two").unwrap();
+        copy_when_new(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2);
+
+        std::fs::remove_file(&from).unwrap();
+        assert!(copy_when_new(&from, &to).is_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

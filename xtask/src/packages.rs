@@ -1,0 +1,258 @@
+//! Debian packages: which program comes from which, and installing them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::command::{Invocation, find_program};
+
+/// A compiler with a compiled `core` for the BPF target.
+pub(crate) const TOOLCHAIN: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
+
+/// A program that the live-kernel tests call, and the package it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tool {
+    /// The program's name.
+    pub(crate) program: &'static str,
+    /// The Debian package.
+    pub(crate) package: &'static str,
+}
+
+/// Every program that the live-kernel tests call.
+pub(crate) const TOOLS: [Tool; 7] = [
+    tool("nginx", "nginx-light"),
+    tool("curl", "curl"),
+    tool("prometheus", "prometheus"),
+    tool("promtool", "prometheus"),
+    tool("ip", "iproute2"),
+    tool("ss", "iproute2"),
+    tool("nft", "nftables"),
+];
+
+/// Packages that start a service when installed, with the service.
+const SERVICES: [(&str, &str); 2] = [("nginx-light", "nginx"), ("prometheus", "prometheus")];
+
+/// Where apt keeps what it knows of the repositories.
+const LISTS: &str = "/var/lib/apt/lists";
+
+/// Runs its arguments while `policy-rc.d` forbids packages to start services, unless the host
+/// already has a policy of its own. A guard left by an interrupted run is taken over.
+const GUARDED: &str = r#"set -eu
+guard=/usr/sbin/policy-rc.d
+mark='set by cargo xtask setup'
+made=
+cleanup() { if [ -n "$made" ]; then rm -f "$guard"; fi; }
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+if { [ ! -e "$guard" ] && [ ! -L "$guard" ]; } || grep -q "$mark" "$guard"; then
+    made=1
+    printf '#!/bin/sh\n# %s: no service is started\nexit 101\n' "$mark" > "$guard"
+    chmod 755 "$guard"
+fi
+"$@"
+"#;
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// The tools that `dirs` lack.
+pub(crate) fn missing_tools(dirs: &[PathBuf]) -> Vec<Tool> {
+    TOOLS
+        .into_iter()
+        .filter(|tool| find_program(tool.program, dirs).is_none())
+        .collect()
+}
+
+/// The services among `packages`.
+fn services(packages: &[&str]) -> Vec<&'static str> {
+    SERVICES
+        .into_iter()
+        .filter(|(package, _)| packages.contains(package))
+        .map(|(_, service)| service)
+        .collect()
+}
+
+/// Whether apt has no package lists, as in a container image.
+pub(crate) fn lists_are_absent() -> bool {
+    let Ok(entries) = Path::new(LISTS).read_dir() else {
+        return true;
+    };
+    !entries
+        .flatten()
+        .any(|entry| is_package_list(&entry.file_name().to_string_lossy()))
+}
+
+/// Whether a file of apt's lists holds packages; it may be compressed.
+fn is_package_list(name: &str) -> bool {
+    name.split_once("_Packages")
+        .is_some_and(|(_, suffix)| suffix.is_empty() || suffix.starts_with('.'))
+}
+
+/// Whether apt could install all of `packages`.
+pub(crate) fn are_available(packages: &[&str]) -> bool {
+    Invocation::new("apt-cache")
+        .arg("policy")
+        .args(packages)
+        .env("LC_ALL", "C")
+        .read()
+        .is_ok_and(|text| {
+            let known = parse_candidates(&text);
+            packages.iter().all(|package| known.contains(package))
+        })
+}
+
+/// Reads the answer of `apt-cache policy`: the packages that have a version to install.
+fn parse_candidates(text: &str) -> Vec<&str> {
+    let mut package = None;
+    let mut known = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_suffix(':')
+            && !line.starts_with(' ')
+        {
+            package = Some(name);
+        } else if let Some(candidate) = line.trim().strip_prefix("Candidate: ")
+            && candidate != "(none)"
+        {
+            known.extend(package);
+        }
+    }
+    known
+}
+
+/// Refreshes the package lists.
+///
+/// # Errors
+/// When apt fails.
+pub(crate) fn update(log: &Path) -> Result<()> {
+    update_call().run_logged(log)
+}
+
+/// Installs `packages`, without starting their services now or at the next boot.
+///
+/// # Errors
+/// When apt fails, also because a package would have to be removed for it.
+pub(crate) fn install(packages: &[&str], dirs: &[PathBuf], log: &Path) -> Result<()> {
+    let services = services(packages);
+    let mut call = install_call(packages);
+    if !services.is_empty() {
+        call = call.under(&["sh", "-c", GUARDED, "sh"]);
+    }
+    call.run_logged(log)?;
+    if !services.is_empty() && find_program("systemctl", dirs).is_some() {
+        Invocation::new("systemctl")
+            .arg("disable")
+            .args(&services)
+            .run_logged(log)
+            .with_context(|| format!("cannot keep {} from starting", services.join(" and ")))?;
+    }
+    Ok(())
+}
+
+/// What to type as root to have `packages`, without running their services.
+pub(crate) fn lines_for_root(packages: &[&str]) -> Vec<String> {
+    let mut lines = vec![
+        "apt-get update".to_owned(),
+        format!(
+            "apt-get install --no-install-recommends --no-remove {}",
+            packages.join(" ")
+        ),
+    ];
+    let services = services(packages);
+    if !services.is_empty() {
+        lines.push(format!("systemctl disable --now {}", services.join(" ")));
+    }
+    lines
+}
+
+fn apt_get() -> Invocation {
+    Invocation::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .arg("--quiet")
+        // A fresh machine often still runs its own updates.
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+}
+
+fn update_call() -> Invocation {
+    apt_get().arg("update")
+}
+
+fn install_call(packages: &[&str]) -> Invocation {
+    apt_get()
+        .args(["install", "--yes", "--no-install-recommends"])
+        // rustc-web conflicts with Debian's rustc: nobody's compiler is removed unasked.
+        .arg("--no-remove")
+        .args(packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_candidates() {
+        let text = "\
+rustc-web:
+  Installed: (none)
+  Candidate: 1.96.0+dfsg1-1~deb12u2
+  Version table:
+     1.96.0+dfsg1-1~deb12u2 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+virtual:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+curl:
+  Installed: 7.88
+  Candidate: 7.88
+";
+        assert_eq!(parse_candidates(text), ["rustc-web", "curl"]);
+        assert!(parse_candidates("").is_empty());
+        assert!(parse_candidates("  Candidate: 1\n").is_empty());
+    }
+
+    #[test]
+    fn tells_package_lists() {
+        let rows = [
+            (
+                "deb.debian.org_debian_dists_x_main_binary-amd64_Packages",
+                true,
+            ),
+            ("x_binary-amd64_Packages.lz4", true),
+            ("x_main_i18n_Translation-en", false),
+            ("x_InRelease", false),
+            ("x_PackagesIndex", false),
+            ("lock", false),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(is_package_list(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn root_is_told_to_stop_only_services_it_installs() {
+        assert_eq!(
+            lines_for_root(&["curl", "nginx-light"]),
+            [
+                "apt-get update",
+                "apt-get install --no-install-recommends --no-remove curl nginx-light",
+                "systemctl disable --now nginx",
+            ]
+        );
+        assert_eq!(
+            lines_for_root(&["curl"]).last().unwrap(),
+            "apt-get install --no-install-recommends --no-remove curl"
+        );
+    }
+
+    #[test]
+    fn every_service_is_one_of_a_tool() {
+        for (package, service) in SERVICES {
+            assert!(
+                TOOLS.contains(&tool(service, package)),
+                "{package} brings no {service}"
+            );
+        }
+    }
+}
