@@ -32,7 +32,7 @@ pub(crate) fn cargo(kit: &Kit, verb: &str, arch: &str, flags: &[&str]) -> Invoca
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"));
     match kit.toolchain.core {
         // aya-ebpf uses features that a stable compiler refuses otherwise.
-        Core::Compiled => invocation.env("RUSTC_BOOTSTRAP", "aya_ebpf"),
+        Core::Compiled => invocation.env("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_ebpf"),
         // Cargo's own -Z flag and core need it as well.
         Core::Source => invocation
             .arg("-Zbuild-std=core")
@@ -52,7 +52,7 @@ mod tests {
                 Core::Compiled,
                 "RUSTC=/r/rustc CARGO_ENCODED_RUSTFLAGS='--cfg=bpf_target_arch=\"x86_64\" \
                  -Cdebuginfo=2 -Clink-arg=--btf -Clinker=/t/bpf-linker -Dwarnings' \
-                 RUSTC_BOOTSTRAP=aya_ebpf cargo check --release --target bpfel-unknown-none",
+                 RUSTC_BOOTSTRAP=aya_ebpf,gateway_ebpf cargo check --release --target bpfel-unknown-none",
             ),
             (
                 Core::Source,
