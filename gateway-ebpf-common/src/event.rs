@@ -240,6 +240,9 @@ pub struct ResetRecord {
     pub trigger_seq: u32,
     /// Acknowledgement number of the packet answered.
     pub trigger_ack: u32,
+    /// Payload received with and since the segment that acknowledged our latest data (a FIN
+    /// counts as 1), or [`NEVER`] if the kernel does not tell.
+    pub received_since_ack: u32,
     /// Payload of the packet answered, bytes.
     pub trigger_len: u16,
     /// TCP flags of the packet answered (FIN 1, SYN 2, RST 4, PSH 8, ACK 16).
@@ -265,7 +268,7 @@ pub struct ResetRecord {
     /// Retransmits of the segment in flight.
     pub retransmits_now: u8,
     /// Zero.
-    pub pad: [u8; 7],
+    pub pad: [u8; 3],
 }
 
 const _: () = assert!(size_of::<ResetRecord>() == 328);

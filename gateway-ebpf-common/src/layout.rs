@@ -136,6 +136,8 @@ layout! {
     snd_una: "tcp_sock.snd_una",
     /// `u32`, next sequence number to send.
     snd_nxt: "tcp_sock.snd_nxt",
+    /// `u32`, sequence number of the segment that last acknowledged anything new.
+    snd_wl1: "tcp_sock.snd_wl1",
     /// `int`, TCP_LINGER2; negative means abort in FIN_WAIT2.
     linger2: "tcp_sock.linger2",
     /// `bool`, this is a subflow of an MPTCP connection.

@@ -311,6 +311,8 @@ fn vitals(
         probes_out: record.probes_out,
         rcv_nxt: record.rcv_nxt,
         snd_nxt: record.snd_nxt,
+        received_since_ack: (record.received_since_ack != NEVER)
+            .then(|| record.received_since_ack.saturating_sub(fin_in)),
     }
 }
 

@@ -233,6 +233,9 @@ pub struct Vitals {
     pub unread: u32,
     /// Payload bytes written and not acknowledged, without SYN and FIN.
     pub unacked: u32,
+    /// Payload bytes received with and since the segment that acknowledged our latest data,
+    /// without the FIN; `None` if the kernel does not tell.
+    pub received_since_ack: Option<u32>,
     /// Smoothed round-trip time; `None` before the first sample.
     pub srtt: Option<Duration>,
     /// Retransmits over the connection's life.

@@ -73,7 +73,9 @@ pub(super) fn cause(o: &Observation, e: &mut Evidence) -> Cause {
 /// Which way payload last went.
 ///
 /// Both moments are stamped with the same jiffies, so stamps one tick apart give the order for
-/// certain, and equal ones none.
+/// certain. Within one tick sequence numbers do: data that is not acknowledged is the last; once
+/// it is, the peer's data came after it if any came with or since that acknowledgement
+/// (`tcp_sock.snd_wl1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Last {
     In,
@@ -91,7 +93,12 @@ impl Last {
             (true, true) => match (o.since_data_in, o.since_data_out) {
                 (Some(input), Some(output)) if input < output => Self::In,
                 (Some(input), Some(output)) if input > output => Self::Out,
-                (Some(_), Some(_)) => Self::SameTick,
+                (Some(_), Some(_)) => match vitals.received_since_ack {
+                    _ if vitals.unacked > 0 => Self::Out,
+                    Some(0) => Self::Out,
+                    Some(_) => Self::In,
+                    None => Self::SameTick,
+                },
                 _ => Self::NotKnown,
             },
         }
