@@ -1,1 +1,130 @@
-//! Member offsets by name.
+//! Member offsets by name: the globals handed to the programs before they load.
+//!
+//! What a kernel lacks stays [`ABSENT`], and is listed with what is lost by it.
+
+use gateway_ebpf_common::layout::{ABSENT, Layout, Switches};
+
+use crate::kernel::btf::{Btf, Kind, MemberError};
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+/// The tracepoint whose prototype differs between kernels.
+const SEND_RESET: &str = "tcp_send_reset";
+
+/// What the running kernel's BTF gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The offsets, [`ABSENT`] for each of [`Resolved::missing`].
+    pub layout: Layout,
+    /// What the kernel lacks, in the order of [`Layout::MEMBERS`].
+    pub missing: Vec<Missing>,
+}
+
+impl Resolved {
+    /// The missing members without which resetmon cannot work.
+    pub fn required_missing(&self) -> impl Iterator<Item = &Missing> {
+        self.missing.iter().filter(|missing| missing.required)
+    }
+}
+
+/// A member that the kernel lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Field of [`Layout`].
+    pub field: &'static str,
+    /// The member by its usual path, `struct.member[.member…]`.
+    pub path: &'static str,
+    /// What resetmon cannot tell without it, as a noun.
+    pub lost: &'static str,
+    /// resetmon cannot work without it.
+    pub required: bool,
+    /// Why there is no offset.
+    pub why: Absence,
+}
+
+/// Why a member has no offset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Absence {
+    /// The path leads to no member.
+    #[error(transparent)]
+    Member(#[from] MemberError),
+    /// It is there, but not of the size that the programs load.
+    #[error("`{path}` has {} bytes in this kernel, resetmon reads {expected}", found.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()))]
+    Size {
+        /// The path.
+        path: &'static str,
+        /// Bytes in this kernel.
+        found: Option<u32>,
+        /// Bytes that the programs load.
+        expected: u32,
+    },
+}
+
+/// Looks up every member of [`Layout::MEMBERS`].
+#[must_use]
+pub fn resolve(btf: &Btf) -> Resolved {
+    let mut layout = Layout::UNKNOWN;
+    let mut missing = Vec::new();
+    for ((field, path), need) in Layout::MEMBERS.iter().copied().zip(&table::NEEDS) {
+        match locate(btf, path, need) {
+            Ok(offset) => {
+                layout.set(field, offset);
+            }
+            Err(why) => missing.push(Missing {
+                field,
+                path,
+                lost: need.lost,
+                required: need.required,
+                why,
+            }),
+        }
+    }
+    Resolved { layout, missing }
+}
+
+/// The offset by the usual path, else by an earlier name; the error is that of the usual path.
+fn locate(btf: &Btf, path: &'static str, need: &table::Need) -> Result<u32, Absence> {
+    at(btf, path, need.bytes).or_else(|usual| {
+        need.formerly
+            .iter()
+            .find_map(|path| at(btf, path, need.bytes).ok())
+            .ok_or(usual)
+    })
+}
+
+fn at(btf: &Btf, path: &'static str, expected: u32) -> Result<u32, Absence> {
+    let member = btf.member(path)?;
+    // No kernel's struct is that long, but the value must not be taken for an offset.
+    if member.size != Some(expected) || member.offset == ABSENT {
+        return Err(Absence::Size {
+            path,
+            found: member.size,
+            expected,
+        });
+    }
+    Ok(member.offset)
+}
+
+/// Finds the differences between kernels that are not offsets.
+///
+/// The reason came with Linux 6.10 as the third typed argument of `tcp_send_reset`. In 6.10 and 6.11
+/// the verifier does not know that its pointers may be NULL; from 6.12 on the kernel says so by the
+/// name `skb__nullable`. Where the BTF does not show that name the careful way is taken: it costs a
+/// few nanoseconds a reset, the other way could crash the kernel.
+#[must_use]
+pub fn switches(btf: &Btf) -> Switches {
+    let has_reason = btf.tracepoint(SEND_RESET).is_some_and(|args| {
+        args.get(2).is_some_and(|arg| {
+            arg.type_name == "sk_rst_reason" && matches!(arg.kind, Some(Kind::Enum | Kind::Enum64))
+        })
+    });
+    let marked = btf
+        .function(&format!("__bpf_trace_{SEND_RESET}"))
+        .is_some_and(|params| params.iter().any(|param| param.name == "skb__nullable"));
+    Switches {
+        has_reason: has_reason.into(),
+        unmarked_null: (has_reason && !marked).into(),
+    }
+}
