@@ -1,10 +1,13 @@
 //! Finished resets to their readers.
 
+pub mod filter;
 pub mod http;
 pub mod json;
 pub mod lines;
 pub mod metrics;
 pub mod terminal;
 
+mod facts;
+mod names;
 #[cfg(test)]
 mod sample;

@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-/// Pause after a failed accept(), such as for want of file descriptors.
+/// Pause after a failed `accept()`, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an ended connection is read on, so that what the client still sends is not answered
@@ -145,15 +145,14 @@ async fn connection(
             }
         }
     };
-    match timeout(limits.total_time, exchange).await {
-        Ok(result) => {
-            if let Err(error) = result {
-                tracing::debug!("HTTP connection: {error}");
-            }
-            linger(io.into_inner()).await;
-        }
-        Err(_) => tracing::debug!("HTTP connection cut off: the client was too slow"),
+    let Ok(result) = timeout(limits.total_time, exchange).await else {
+        tracing::debug!("HTTP connection cut off: the client was too slow");
+        return;
+    };
+    if let Err(error) = result {
+        tracing::debug!("HTTP connection: {error}");
     }
+    linger(io.into_inner()).await;
 }
 
 /// Ends our side and reads on until the client ends its own, within limits.

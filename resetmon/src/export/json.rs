@@ -1,1 +1,201 @@
 //! JSON lines.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::facts::{benign, exit};
+use super::names;
+use crate::kernel::observation::{Exit, Observation, Reason, Role, Shape, TcpState, Vitals};
+use crate::reset::{Owner, Reset};
+
+pub mod line;
+#[cfg(test)]
+mod tests;
+
+use line::{ContainerPart, Line, ProcessPart, TriggerPart, VitalsPart};
+
+/// Version of the line's layout. It grows when a key changes its meaning or disappears; a reader
+/// has to pass over keys that it does not know.
+pub const VERSION: u32 = 1;
+
+/// One reset as one line of JSON, without the line feed. See [`Line`] for the keys.
+#[must_use]
+pub fn to_json_line(reset: &Reset) -> String {
+    // The line holds strings, numbers and lists only, for which there is no error; a reader would
+    // still get a line that parses.
+    let line = serde_json::to_string(&Line::from(reset))
+        .unwrap_or_else(|_| format!(r#"{{"v":{VERSION},"id":"{}"}}"#, reset.id));
+    escape_c1(line)
+}
+
+/// Escapes the control characters that JSON lets pass and a terminal may obey. They can only be
+/// inside of strings.
+fn escape_c1(line: String) -> String {
+    let obeyed = '\u{7f}'..='\u{9f}';
+    if !line.contains(|letter| obeyed.contains(&letter)) {
+        return line;
+    }
+    let mut escaped = String::with_capacity(line.len() + 8);
+    for letter in line.chars() {
+        if obeyed.contains(&letter) {
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
+
+impl<'a> From<&'a Reset> for Line<'a> {
+    fn from(reset: &'a Reset) -> Self {
+        let observation = &reset.observation;
+        let route = reset.route.as_ref();
+        Self {
+            v: VERSION,
+            id: reset.id.to_string(),
+            time: format!("{:.6}", reset.time),
+            direction: observation.direction.name(),
+            sender: reset.diagnosis.sender.name(),
+            cause: reset.diagnosis.cause.name(),
+            benign: benign(reset.diagnosis.cause),
+            reason: observation.reason.as_ref().map(Reason::name),
+            stage: reset.diagnosis.stage.name(),
+            state_before: observation.state_before.map(TcpState::name),
+            socket: shape(observation.shape),
+            netns: observation.netns,
+            cookie: observation.cookie.map(|cookie| cookie.to_string()),
+            ip_version: if observation.local.is_ipv4() { 4 } else { 6 },
+            local: observation.local,
+            remote: observation.remote,
+            role: observation.role.map(Role::name),
+            process: reset
+                .owner
+                .as_ref()
+                .map(|owner| process(owner, observation)),
+            closer: reset
+                .closer
+                .as_ref()
+                .map(|closer| process(closer, observation)),
+            peer: &reset.peer,
+            gateway: route.map(|route| &*route.gateway),
+            route: route
+                .map(|route| &*route.route)
+                .filter(|name| !name.is_empty()),
+            upstream: route
+                .map(|route| &*route.upstream)
+                .filter(|name| !name.is_empty()),
+            leg: route.map(|route| route.leg.name()),
+            age_s: observation.age.map(seconds),
+            idle_in_s: observation.since_data_in.map(seconds),
+            idle_out_s: observation.since_data_out.map(seconds),
+            ack_s: observation.since_ack_in.map(seconds),
+            tick_s: seconds(observation.tick),
+            vitals: observation.vitals.as_ref().map(vitals),
+            fin_received: observation.fin_received,
+            fin_sent: observation.fin_sent,
+            since_fin_received_s: observation.since_fin_received.map(seconds),
+            since_fin_sent_s: observation.since_fin_sent.map(seconds),
+            linger_s: observation.linger.map(seconds),
+            socket_error: names::errno(observation.socket_error),
+            uid: observation.uid,
+            accept_queue: observation.accept_queue.map(|(waiting, _)| waiting),
+            accept_limit: observation.accept_queue.map(|(_, limit)| limit),
+            trigger: observation.trigger.map(|trigger| TriggerPart {
+                flags: names::tcp_flags(trigger.flags),
+                len: trigger.len,
+                seq: trigger.seq,
+                ack: trigger.ack,
+                ttl: trigger.ttl,
+            }),
+            shutdown: shutdown(observation),
+            flags: flags(observation),
+            evidence: &reset.diagnosis.evidence,
+            repeat_of: reset.repeat_of.map(|id| id.to_string()),
+        }
+    }
+}
+
+fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
+    let process = &*owner.process;
+    let (exit_signal, exit_status) = match exit(process.pid, observation) {
+        Some(Exit::Signal(number)) => (Some(names::signal(number)), None),
+        Some(Exit::Status(status)) => (None, Some(status)),
+        None => (None, None),
+    };
+    ProcessPart {
+        pid: process.pid,
+        name: &process.name,
+        comm: &process.comm,
+        exe: process.exe.as_deref(),
+        cmdline: process.cmdline.as_deref(),
+        container: process.container.as_ref().map(|container| ContainerPart {
+            id: &container.id,
+            runtime: container.runtime,
+            pod_uid: container.pod_uid.as_deref(),
+        }),
+        unit: process.unit.as_deref(),
+        known_by: owner.known_by.name(),
+        exit_signal,
+        exit_status,
+    }
+}
+
+fn vitals(vitals: &Vitals) -> VitalsPart {
+    VitalsPart {
+        bytes_received: vitals.bytes_received,
+        bytes_acked: vitals.bytes_acked,
+        bytes_sent: vitals.bytes_sent,
+        segs_in: vitals.segs_in,
+        segs_out: vitals.segs_out,
+        data_segs_in: vitals.data_segs_in,
+        data_segs_out: vitals.data_segs_out,
+        unread: vitals.unread,
+        unacked: vitals.unacked,
+        srtt_s: vitals.srtt.map(seconds),
+        retransmits: vitals.retransmits,
+        probes_out: vitals.probes_out,
+    }
+}
+
+/// Seconds with microseconds.
+fn seconds(duration: Duration) -> f64 {
+    // The nearest double to a decimal of six places, which is what a reader sees.
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+const fn shape(shape: Shape) -> &'static str {
+    match shape {
+        Shape::NoSocket => "none",
+        Shape::Full => "full",
+        Shape::TimeWait => "time_wait",
+        Shape::Request => "request",
+    }
+}
+
+fn shutdown(observation: &Observation) -> Vec<&'static str> {
+    let flags = observation.flags;
+    chosen([(flags.receive_shut, "receive"), (flags.send_shut, "send")])
+}
+
+fn flags(observation: &Observation) -> Vec<&'static str> {
+    let flags = observation.flags;
+    chosen([
+        (flags.dead, "orphaned"),
+        (flags.has_file, "has_file"),
+        (flags.in_task, "locked_by_task"),
+        (flags.keepalive, "keepalive"),
+        (observation.linger2_abort, "linger2_abort"),
+        (flags.mptcp, "mptcp"),
+        (flags.existing, "open_before_start"),
+        (flags.listener_closed, "listener_closed"),
+        (flags.by_cookie, "owner_by_cookie"),
+    ])
+}
+
+fn chosen<const N: usize>(words: [(bool, &'static str); N]) -> Vec<&'static str> {
+    words
+        .into_iter()
+        .filter_map(|(set, word)| set.then_some(word))
+        .collect()
+}

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::facts::idle;
 use crate::reset::Reset;
 
 mod bounded;
@@ -145,7 +146,7 @@ impl Metrics {
         if let Some(age) = reset.observation.age {
             state.age.at(reset.into(), now).observe(age.as_secs_f64());
         }
-        if let Some(idle) = idle(reset) {
+        if let Some(idle) = idle(&reset.observation) {
             state.idle.at(reset.into(), now).observe(idle.as_secs_f64());
         }
     }
@@ -208,11 +209,4 @@ impl State {
 /// A panic elsewhere leaves plain counters behind: still the best there is.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long no payload had moved either way.
-fn idle(reset: &Reset) -> Option<Duration> {
-    let observation = &reset.observation;
-    let both = [observation.since_data_in, observation.since_data_out];
-    both.into_iter().flatten().min()
 }

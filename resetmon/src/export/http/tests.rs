@@ -60,8 +60,8 @@ async fn start(pages: Fake, limits: Limits) -> Running {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let pages = Arc::new(pages);
-    let served: Arc<dyn Pages> = pages.clone();
-    let server = tokio::spawn(serve(listener, served, limits, async {
+    let content: Arc<dyn Pages> = pages.clone();
+    let server = tokio::spawn(serve(listener, content, limits, async {
         let _ = stopped.await;
     }));
     Running {

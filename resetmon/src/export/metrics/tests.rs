@@ -176,23 +176,6 @@ fn what_is_not_known_is_not_observed() {
 }
 
 #[test]
-fn idle_is_the_shorter_silence() {
-    let seconds = |secs: u64| Some(Duration::from_secs(secs));
-    for (data_in, data_out, expected) in [
-        (seconds(5), seconds(9), seconds(5)),
-        (seconds(9), seconds(5), seconds(5)),
-        (None, seconds(5), seconds(5)),
-        (seconds(5), None, seconds(5)),
-        (None, None, None),
-    ] {
-        let mut reset = sample::received();
-        reset.observation.since_data_in = data_in;
-        reset.observation.since_data_out = data_out;
-        assert_eq!(idle(&reset), expected);
-    }
-}
-
-#[test]
 fn a_timeout_lies_in_the_bucket_that_begins_at_it() {
     let metrics = Metrics::new(Limits::default());
     let mut reset = sample::received();

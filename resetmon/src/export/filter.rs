@@ -1,0 +1,187 @@
+//! Which resets a reader wants to see.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use crate::kernel::observation::Direction;
+use crate::reset::{Cause, Reset};
+
+/// Conditions on a reset; those that are set must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Sent or received.
+    pub direction: Option<Direction>,
+    /// Name or `comm` of the owner or the closer.
+    pub process: Option<String>,
+    /// Process id of the owner or the closer.
+    pub pid: Option<u32>,
+    /// Local or remote port.
+    pub port: Option<u16>,
+    /// The other end.
+    pub peer: Option<PeerFilter>,
+    /// One of these causes.
+    pub causes: Option<Causes>,
+    /// Name of the route.
+    pub route: Option<String>,
+    /// Inode number of the network namespace.
+    pub netns: Option<u32>,
+}
+
+/// A peer by address or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerFilter {
+    /// An address, as a network of one, or a network.
+    Net(IpNet),
+    /// The name that the configuration gives it, whatever the case of its letters.
+    Name(String),
+}
+
+/// A list of causes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Causes(pub Vec<Cause>);
+
+/// A condition that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// Neither sent nor received.
+    #[error("`{0}` is not a direction: use `sent` or `received`")]
+    Direction(String),
+    /// Not one of the causes.
+    #[error("`{0}` is not a cause: use one or more of {list}, separated by commas", list = every_cause())]
+    Cause(String),
+    /// Looks like an address and is none.
+    #[error(
+        "`{0}` is neither an address nor a network: write `10.0.0.7`, `10.0.0.0/8` or `2001:db8::/32`"
+    )]
+    Address(String),
+    /// An address with a port.
+    #[error("`{0}` has a port: give the address alone, and the port with --port")]
+    Port(String),
+    /// Nothing, or a name that no peer can have.
+    #[error("`{0}` is not a peer: give an address, a network or a name without blanks")]
+    Name(String),
+    /// Not the number of a network namespace.
+    #[error(
+        "`{0}` is not a network namespace: give its inode number, as `readlink /proc/PID/ns/net` shows it"
+    )]
+    Netns(String),
+}
+
+impl Filter {
+    /// Whether the reset meets every condition.
+    #[must_use]
+    pub fn matches(&self, reset: &Reset) -> bool {
+        let observation = &reset.observation;
+        let processes = || {
+            let owners = [&reset.owner, &reset.closer];
+            owners.into_iter().flatten().map(|owner| &*owner.process)
+        };
+        holds(self.direction.as_ref(), |direction| {
+            *direction == observation.direction
+        }) && holds(self.process.as_ref(), |name| {
+            processes().any(|process| *process.name == **name || *process.comm == **name)
+        }) && holds(self.pid.as_ref(), |pid| {
+            processes().any(|process| process.pid == *pid)
+        }) && holds(self.port.as_ref(), |port| {
+            [observation.local.port(), observation.remote.port()].contains(port)
+        }) && holds(self.peer.as_ref(), |peer| peer.matches(reset))
+            && holds(self.causes.as_ref(), |causes| {
+                causes.0.contains(&reset.diagnosis.cause)
+            })
+            && holds(self.route.as_ref(), |name| {
+                reset
+                    .route
+                    .as_ref()
+                    .is_some_and(|route| *route.route == **name)
+            })
+            && holds(self.netns.as_ref(), |netns| *netns == observation.netns)
+    }
+}
+
+/// A condition that is not set holds.
+fn holds<T>(condition: Option<&T>, test: impl FnOnce(&T) -> bool) -> bool {
+    condition.is_none_or(test)
+}
+
+impl PeerFilter {
+    fn matches(&self, reset: &Reset) -> bool {
+        match self {
+            Self::Net(net) => net.contains(&reset.observation.remote.ip().to_canonical()),
+            Self::Name(name) => reset.peer.eq_ignore_ascii_case(name),
+        }
+    }
+}
+
+impl FromStr for PeerFilter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Net(IpNet::from(address.to_canonical())));
+        }
+        if let Ok(net) = text.parse::<IpNet>() {
+            return Ok(Self::Net(net));
+        }
+        if text.parse::<std::net::SocketAddr>().is_ok() {
+            return Err(FilterError::Port(text.to_owned()));
+        }
+        let digits = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !text.is_empty() && (digits || text.contains(['/', ':', '[', ']'])) {
+            return Err(FilterError::Address(text.to_owned()));
+        }
+        if text.is_empty()
+            || text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+        {
+            return Err(FilterError::Name(text.to_owned()));
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl FromStr for Causes {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        let mut causes = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            let cause =
+                Cause::from_name(word).ok_or_else(|| FilterError::Cause(word.to_owned()))?;
+            if !causes.contains(&cause) {
+                causes.push(cause);
+            }
+        }
+        Ok(Self(causes))
+    }
+}
+
+/// `sent` or `received`.
+pub fn direction(text: &str) -> Result<Direction, FilterError> {
+    [Direction::Sent, Direction::Received]
+        .into_iter()
+        .find(|direction| direction.name() == text)
+        .ok_or_else(|| FilterError::Direction(text.to_owned()))
+}
+
+/// The inode number of a network namespace: `4026531840`, or `net:[4026531840]` as a link shows it.
+pub fn netns(text: &str) -> Result<u32, FilterError> {
+    let number = text
+        .strip_prefix("net:[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    // A sign is legal to the parser and not to a reader.
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if digits { number.parse().ok() } else { None };
+    parsed.ok_or_else(|| FilterError::Netns(text.to_owned()))
+}
+
+fn every_cause() -> String {
+    let names: Vec<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! The layout of a JSON line.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+/// The keys of a line, in their order.
+///
+/// What is not known is left out; only `process` is then `null`, so that every line answers whose
+/// socket it was. Times end in `_s` and are seconds with microseconds, sizes are bytes of payload.
+/// Directions are seen from this node.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    /// [`super::VERSION`].
+    pub v: u32,
+    /// Name of the reset within one run of the agent, as in the metrics' exemplars.
+    pub id: String,
+    /// Wall-clock time, RFC 3339 in UTC with microseconds.
+    pub time: String,
+    /// `sent` or `received`.
+    pub direction: &'static str,
+    /// Who made the RST: `local`, `peer`, `firewall`, `middlebox`.
+    pub sender: &'static str,
+    /// What resetmon concludes.
+    pub cause: &'static str,
+    /// The cause is harmless: nothing to alarm about.
+    pub benign: bool,
+    /// The kernel's reason, for sent resets from Linux 6.10 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// `connecting`, `established`, `closing`, `none`.
+    pub stage: &'static str,
+    /// TCP state before the reset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_before: Option<&'static str>,
+    /// What the kernel had for a socket: `none`, `full`, `time_wait`, `request`.
+    pub socket: &'static str,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Socket cookie, as in `ss -e`; a string because it may exceed what JSON numbers hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Local `ip:port`.
+    pub local: SocketAddr,
+    /// Remote `ip:port`.
+    pub remote: SocketAddr,
+    /// Who opened the connection: `client` is this node, `server` the remote end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// Whose socket it is.
+    pub process: Option<ProcessPart<'a>>,
+    /// Who closed or reset it, where that is another process or a dying one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closer: Option<ProcessPart<'a>>,
+    /// Name of the peer, else its address.
+    pub peer: &'a str,
+    /// Gateway by the name of the configuration; with it come `route`, `upstream` and `leg`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<&'a str>,
+    /// Route of the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
+    /// Upstream of the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<&'a str>,
+    /// `downstream` or `upstream`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg: Option<&'static str>,
+    /// Since the connection was established.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<f64>,
+    /// Since payload last came in, or the handshake if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_in_s: Option<f64>,
+    /// Since payload last went out, or the handshake if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_out_s: Option<f64>,
+    /// Since the peer last acknowledged anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_s: Option<f64>,
+    /// Uncertainty of the three before.
+    pub tick_s: f64,
+    /// The connection's counters, where the socket had any.
+    #[serde(flatten)]
+    pub vitals: Option<VitalsPart>,
+    /// The peer had sent its FIN.
+    pub fin_received: bool,
+    /// This end had closed or shut down its sending side.
+    pub fin_sent: bool,
+    /// Since the peer's FIN, where the moment was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_fin_received_s: Option<f64>,
+    /// Since our FIN, where the moment was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_fin_sent_s: Option<f64>,
+    /// `SO_LINGER` time, where set; 0 asks for an abort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linger_s: Option<f64>,
+    /// Pending error of the socket: `ECONNRESET`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_error: Option<Cow<'static, str>>,
+    /// uid of the socket's creator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Connections waiting for `accept()`, if the socket listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_queue: Option<u32>,
+    /// How many may wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_limit: Option<u32>,
+    /// The packet that this reset answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerPart>,
+    /// Sides of the socket that were shut down: `receive`, `send`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shutdown: Vec<&'static str>,
+    /// What else held of the socket: `orphaned` (the application had let go of it), `has_file`,
+    /// `locked_by_task` (the closer is who did it), `keepalive`, `linger2_abort`, `mptcp`,
+    /// `open_before_start`, `listener_closed` (never accepted), `owner_by_cookie`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<&'static str>,
+    /// The facts that decided the cause.
+    pub evidence: &'a [String],
+    /// `id` of the reset of which this is a further packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat_of: Option<String>,
+}
+
+/// `process` and `closer`.
+#[derive(Debug, Serialize)]
+pub struct ProcessPart<'a> {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// File name of the executable, else `comm`.
+    pub name: &'a str,
+    /// Name of the main thread.
+    pub comm: &'a str,
+    /// Path of the executable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<&'a str>,
+    /// Command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<&'a str>,
+    /// The container it runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerPart<'a>>,
+    /// systemd unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'a str>,
+    /// How it is known to be concerned: `connect`, `accept`, …
+    pub known_by: &'static str,
+    /// The signal that was ending it: `SIGKILL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_signal: Option<Cow<'static, str>>,
+    /// The status with which it was exiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<u8>,
+}
+
+/// The container of a process.
+#[derive(Debug, Serialize)]
+pub struct ContainerPart<'a> {
+    /// Full id.
+    pub id: &'a str,
+    /// `docker`, `containerd`, `cri-o`, `podman`, …
+    pub runtime: &'static str,
+    /// uid of the Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<&'a str>,
+}
+
+/// Counters of the connection; a FIN or SYN is not counted as payload.
+#[derive(Debug, Serialize)]
+pub struct VitalsPart {
+    /// Received.
+    pub bytes_received: u64,
+    /// Sent and acknowledged by the peer.
+    pub bytes_acked: u64,
+    /// Sent, retransmits included.
+    pub bytes_sent: u64,
+    /// Segments received.
+    pub segs_in: u32,
+    /// Segments sent.
+    pub segs_out: u32,
+    /// Segments with payload received.
+    pub data_segs_in: u32,
+    /// Segments with payload sent.
+    pub data_segs_out: u32,
+    /// Received and not read by the application, bytes.
+    pub unread: u32,
+    /// Written and not acknowledged by the peer, bytes.
+    pub unacked: u32,
+    /// Smoothed round-trip time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtt_s: Option<f64>,
+    /// Retransmits over the connection's life.
+    pub retransmits: u32,
+    /// Unanswered keep-alive or zero-window probes.
+    pub probes_out: u8,
+}
+
+/// The packet answered by a reset.
+#[derive(Debug, Serialize)]
+pub struct TriggerPart {
+    /// `PSH|ACK`.
+    pub flags: String,
+    /// Payload, bytes.
+    pub len: u16,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// TTL or hop limit.
+    pub ttl: u8,
+}
