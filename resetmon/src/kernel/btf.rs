@@ -96,7 +96,7 @@ pub struct Btf {
     names: NameIndex,
 }
 
-/// The parameters of a function, without the return type.
+/// A parameter of a function or tracepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param<'a> {
     /// Its name; empty in a prototype without names.

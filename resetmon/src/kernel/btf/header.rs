@@ -9,7 +9,7 @@ const MAGIC: u16 = 0xeb9f;
 const VERSION: u8 = 1;
 /// Up to `str_len`; what follows is optional and announced by `hdr_len`.
 const SHORTEST: u32 = 24;
-/// With `layout_off` and `layout_len` (Linux 7.2).
+/// With `layout_off` and `layout_len`, as in the headers of Linux 7.2.
 const WITH_LAYOUT: u32 = 32;
 /// `struct btf_layout`: u8 bytes after a type, u8 bytes per element, u16 flags.
 const LAYOUT_ENTRY: usize = 4;
@@ -93,7 +93,7 @@ impl Sections {
         u32::try_from(self.types.start + offset).unwrap_or(u32::MAX)
     }
 
-    /// `(bytes after the type, bytes per element)` of a kind, as the BTF itself says (Linux 7.2 and newer).
+    /// `(bytes after the type, bytes per element)` of a kind, where the BTF itself says so.
     pub(super) fn kind_size(&self, data: &[u8], kind: u8) -> Option<(usize, usize)> {
         let layout = data.get(self.layout.clone())?;
         let entry = layout.get(usize::from(kind) * LAYOUT_ENTRY..)?;

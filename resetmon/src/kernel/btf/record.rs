@@ -176,7 +176,7 @@ impl<'a> Record<'a> {
         else {
             return Err(cut);
         };
-        // Up to Linux 7.1 bits 16 to 23, 29 and 30 are zero, so the wider fields of 7.2 read both.
+        // Older kernels leave bits 16 to 23, 29 and 30 zero, so the wider fields of 7.2 read both.
         let number = ((info >> 24) & 0x7f) as u8;
         let elements = (info & 0x00ff_ffff) as usize;
         let kind = Kind::from_number(number);

@@ -1,8 +1,6 @@
-use std::path::Path;
-
 use super::*;
 use crate::kernel::btf::builder::{Builder, kind};
-use crate::kernel::btf::{KERNEL_BTF, fixtures};
+use crate::kernel::btf::fixtures;
 
 mod damaged;
 
@@ -303,7 +301,7 @@ fn former_names_and_changed_sizes() {
 
 #[test]
 fn the_running_kernel_has_what_is_required() {
-    let btf = Btf::from_file(Path::new(KERNEL_BTF)).unwrap();
+    let btf = Btf::from_kernel().unwrap();
     let required: Vec<_> = resolve(&btf).required_missing().cloned().collect();
     assert!(required.is_empty(), "{required:?}");
     for tracepoint in ["tcp_send_reset", "tcp_receive_reset", "inet_sock_set_state"] {
