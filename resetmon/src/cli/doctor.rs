@@ -203,7 +203,7 @@ fn types(checks: &mut Vec<Check>) -> Option<Kernel> {
         "kernel",
         "reset reasons",
         if kernel.switches.has_reason == 1 {
-            format!("{} named by the kernel", kernel.reasons.len())
+            format!("{} named by the kernel", kernel.reasons.known())
         } else {
             "not given by this kernel".to_owned()
         },
@@ -226,7 +226,7 @@ fn types(checks: &mut Vec<Check>) -> Option<Kernel> {
         };
         usable &= !missing.required;
         checks.push(
-            Check::ok("kernel", missing.member, "not in this kernel's BTF").worse(
+            Check::ok("kernel", missing.path, missing.why.to_string()).worse(
                 grade,
                 missing.lost,
                 "none: this kernel does not have it",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -95,17 +95,17 @@ async fn run(args: Args) -> anyhow::Result<()> {
             events.write(to_json_line(&reset));
         }
     };
-    let mut resolver = session::Resolver::default();
+    let mut resolver = session::Resolver::start(pipeline.routes());
     loop {
         tokio::select! {
             request = signals.next() => match request {
                 Request::Stop => break,
                 Request::Reload => {
-                    reload(&args, &mut config, &mut pipeline);
-                    resolver.restart();
+                    session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
+                    resolver = session::Resolver::start(pipeline.routes());
                 }
             },
-            addresses = resolver.next(pipeline.routes()) => pipeline.set_addresses(&addresses),
+            addresses = resolver.next() => pipeline.set_addresses(&addresses),
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
                 metrics.set_malformed(pipeline.malformed());
@@ -139,41 +139,6 @@ fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter
             )
         })?),
     })
-}
-
-/// Takes over a changed configuration; a broken one changes nothing.
-fn reload(args: &Args, config: &mut Config, pipeline: &mut crate::pipeline::Pipeline) {
-    let new = match session::load_config(args.capture.config.as_deref()) {
-        Ok(new) => new,
-        Err(error) => {
-            tracing::error!("the configuration is kept as it was: {error:#}");
-            return;
-        }
-    };
-    for (key, changed) in [
-        (
-            "listen",
-            new.listen != config.listen && args.listen.is_none(),
-        ),
-        (
-            "ring_buffer_bytes",
-            new.ring_buffer_bytes != config.ring_buffer_bytes,
-        ),
-        (
-            "events",
-            new.events != config.events && args.events.is_none(),
-        ),
-        ("metrics limits", new.metrics != config.metrics),
-        ("log_level", new.log_level != config.log_level),
-    ] {
-        if changed {
-            tracing::warn!("`{key}` has changed and takes effect with the next start");
-        }
-    }
-    pipeline.configure(&new);
-    session::warn_of_routes(pipeline.routes());
-    *config = new;
-    tracing::info!("configuration reloaded");
 }
 
 /// What the HTTP side shows.

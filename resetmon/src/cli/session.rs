@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::AbortHandle;
 
 use super::CaptureArgs;
 use crate::attribution::process::{CAPACITY, Processes};
@@ -69,6 +71,32 @@ pub(super) fn pipeline(capture: &Capture, config: &Config) -> Pipeline {
     pipeline
 }
 
+/// Takes over a changed configuration; a broken one changes nothing.
+pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pipeline) {
+    let new = match load_config(path) {
+        Ok(new) => new,
+        Err(error) => {
+            tracing::error!("the configuration is kept as it was: {error:#}");
+            return;
+        }
+    };
+    for (key, changed) in [
+        ("listen", new.listen != config.listen),
+        ("ring_buffer_bytes", new.ring_buffer_bytes != config.ring_buffer_bytes),
+        ("events", new.events != config.events),
+        ("metrics", new.metrics != config.metrics),
+        ("log_level", new.log_level != config.log_level),
+    ] {
+        if changed {
+            tracing::warn!("`{key}` has changed and takes effect with the next start");
+        }
+    }
+    pipeline.configure(&new);
+    warn_of_routes(pipeline.routes());
+    *config = new;
+    tracing::info!("configuration reloaded");
+}
+
 /// Says what of the routes was not understood or cannot be told apart.
 pub(super) fn warn_of_routes(routes: &RouteTable) {
     for warning in routes.warnings() {
@@ -76,32 +104,52 @@ pub(super) fn warn_of_routes(routes: &RouteTable) {
     }
 }
 
-/// Looks host names up now and then.
-#[derive(Debug, Default)]
+/// Looks host names up now and then, in the background.
 pub(super) struct Resolver {
-    next: Option<tokio::time::Instant>,
+    answers: Option<Receiver<Addresses>>,
+    task: Option<AbortHandle>,
 }
 
 impl Resolver {
-    /// Look up at once: the configuration has changed.
-    pub(super) fn restart(&mut self) {
-        self.next = None;
-    }
-
-    /// Waits until it is time and looks the names of `routes` up; for ever if there are none.
-    pub(super) async fn next(&mut self, routes: &RouteTable) -> Addresses {
+    /// For the host names of `routes`; needs a running event loop.
+    pub(super) fn start(routes: &RouteTable) -> Self {
         let names = routes.host_names();
         if names.is_empty() {
-            return std::future::pending().await;
+            return Self { answers: None, task: None };
         }
-        if let Some(next) = self.next {
-            tokio::time::sleep_until(next).await;
+        let (send, answers) = channel(1);
+        let task = tokio::spawn(async move {
+            loop {
+                let resolution = resolve(names.clone(), RESOLVE_LIMIT).await;
+                for (name, reason) in &resolution.failed {
+                    tracing::warn!("the host name {name} of the configuration has no address: {reason}");
+                }
+                if send.send(resolution.addresses).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(RESOLVE_EVERY).await;
+            }
+        });
+        Self { answers: Some(answers), task: Some(task.abort_handle()) }
+    }
+
+    /// Waits for the next answers; for ever if there is nothing to look up.
+    ///
+    /// Dropping the future before it is done loses nothing.
+    pub(super) async fn next(&mut self) -> Addresses {
+        if let Some(answers) = &mut self.answers
+            && let Some(addresses) = answers.recv().await
+        {
+            return addresses;
         }
-        let resolution = resolve(names, RESOLVE_LIMIT).await;
-        self.next = Some(tokio::time::Instant::now() + RESOLVE_EVERY);
-        for (name, reason) in &resolution.failed {
-            tracing::warn!("the host name {name} of the configuration has no address: {reason}");
+        std::future::pending().await
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
         }
-        resolution.addresses
     }
 }

@@ -1,1 +1,190 @@
-//! `resetmon watch`.
+//! `resetmon watch`: live resets in a terminal or a pipe.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+
+use super::signals::{Request, Signals};
+use super::{CaptureArgs, session};
+use crate::export::filter::{self, Causes, Filter, PeerFilter};
+use crate::export::json::to_json_line;
+use crate::export::terminal::{self, Style};
+use crate::kernel::capture::Capture;
+use crate::kernel::observation::Direction;
+use crate::pipeline::pump;
+use crate::reset::Reset;
+
+/// Options of `resetmon watch`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) capture: CaptureArgs,
+
+    /// One JSON object a line instead of the table
+    #[arg(long)]
+    json: bool,
+
+    /// Only resets `sent` or `received` by this node
+    #[arg(long, value_name = "DIRECTION", value_parser = filter::direction, help_heading = "Filters")]
+    direction: Option<Direction>,
+
+    /// Only of the process of this name
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    process: Option<String>,
+
+    /// Only of the process with this id
+    #[arg(long, value_name = "PID", help_heading = "Filters")]
+    pid: Option<u32>,
+
+    /// Only with this local or remote port
+    #[arg(long, value_name = "PORT", help_heading = "Filters")]
+    port: Option<u16>,
+
+    /// Only with this peer: address, network or configured name
+    #[arg(long, value_name = "PEER", help_heading = "Filters")]
+    peer: Option<PeerFilter>,
+
+    /// Only of these causes, separated by commas
+    #[arg(long, value_name = "CAUSE,…", help_heading = "Filters")]
+    cause: Option<Causes>,
+
+    /// Only of this route
+    #[arg(long, value_name = "ROUTE", help_heading = "Filters")]
+    route: Option<String>,
+
+    /// Only in this network namespace, by inode number
+    #[arg(long, value_name = "INODE", value_parser = filter::netns, help_heading = "Filters")]
+    netns: Option<u32>,
+}
+
+impl Args {
+    fn filter(&self) -> Filter {
+        Filter {
+            direction: self.direction,
+            process: self.process.clone(),
+            pid: self.pid,
+            port: self.port,
+            peer: self.peer.clone(),
+            causes: self.cause.clone(),
+            route: self.route.clone(),
+            netns: self.netns,
+        }
+    }
+}
+
+/// Watches until SIGTERM, SIGINT, or until nobody reads standard output any more.
+pub fn main(args: Args) -> anyhow::Result<()> {
+    session::block_on(watch(args))
+}
+
+async fn watch(args: Args) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals cannot be received")?;
+    let mut config = session::load_config(args.capture.config.as_deref())?;
+    let capture = session::open(&args.capture, &config)?;
+    let mut pipeline = session::pipeline(&capture, &config);
+    let Capture { attached, mut ring, tallies, .. } = capture;
+    let mut screen = Screen::new(&args);
+    tracing::info!("ready: watching for resets, Ctrl-C ends");
+    screen.header();
+
+    let mut resolver = session::Resolver::start(pipeline.routes());
+    while screen.open() {
+        tokio::select! {
+            request = signals.next() => match request {
+                Request::Stop => break,
+                Request::Reload => {
+                    session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
+                    resolver = session::Resolver::start(pipeline.routes());
+                }
+            },
+            addresses = resolver.next() => pipeline.set_addresses(&addresses),
+            result = pump(&mut ring, &mut pipeline, |reset| screen.show(&reset)) => {
+                result.context("the ring buffer cannot be read")?;
+                screen.flush();
+            }
+        }
+    }
+    ring.drain(|record| pipeline.feed(record, |reset| screen.show(&reset)));
+    pipeline.end(|reset| screen.show(&reset));
+    screen.flush();
+    drop(attached);
+    let lost: Vec<String> = tallies
+        .read()
+        .context("the programs' counters cannot be read")?
+        .into_iter()
+        .filter(|(_, total)| *total > 0)
+        .map(|(tally, total)| format!("{total} {}", tally.name()))
+        .collect();
+    if !lost.is_empty() {
+        tracing::warn!("not shown in full: {}", lost.join(", "));
+    }
+    screen.end()
+}
+
+/// Where the lines go.
+struct Screen {
+    out: io::BufWriter<io::Stdout>,
+    style: Style,
+    json: bool,
+    filter: Filter,
+    failed: Option<io::Error>,
+}
+
+impl Screen {
+    fn new(args: &Args) -> Self {
+        let stdout = io::stdout();
+        Self {
+            style: Style::of_stdout(&stdout),
+            out: io::BufWriter::new(stdout),
+            json: args.json,
+            filter: args.filter(),
+            failed: None,
+        }
+    }
+
+    fn open(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    fn header(&mut self) {
+        if !self.json {
+            let header = terminal::header(self.style);
+            self.put(&header);
+            self.flush();
+        }
+    }
+
+    fn show(&mut self, reset: &Reset) {
+        if self.filter.matches(reset) {
+            let text =
+                if self.json { to_json_line(reset) } else { terminal::lines(reset, self.style) };
+            self.put(&text);
+        }
+    }
+
+    fn put(&mut self, text: &str) {
+        if self.failed.is_none()
+            && let Err(error) = writeln!(self.out, "{}", text.trim_end_matches('\n'))
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.failed.is_none()
+            && let Err(error) = self.out.flush()
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    /// A reader that has gone, as `head` does, is a normal end.
+    fn end(self) -> anyhow::Result<()> {
+        match self.failed {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error).context("standard output cannot be written")
+            }
+            _ => Ok(()),
+        }
+    }
+}

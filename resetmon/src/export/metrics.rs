@@ -156,10 +156,10 @@ impl Metrics {
         self.state().lost.entry(place).or_default().advance(total);
     }
 
-    /// Counts records that could not be decoded.
-    pub fn add_malformed(&self, records: u64) {
+    /// Takes over how many records could not be decoded so far.
+    pub fn set_malformed(&self, records: u64) {
         let mut state = self.state();
-        state.malformed = state.malformed.saturating_add(records);
+        state.malformed = state.malformed.max(records);
     }
 
     /// Says whether a probe is attached.

@@ -8,6 +8,7 @@ use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
 
+use super::clock::Sample;
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
 
 /// What the agent decides before load.
@@ -139,13 +140,19 @@ fn try_start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Result<(), S
         AttachPoint::Iterator(name) => {
             let program: &mut Iter = program.try_into()?;
             program.load(name, btf)?;
-            let id = program.attach()?;
-            let link = program.take_link(id)?;
-            let mut file = link.into_file().map_err(std::io::Error::other)?;
-            // The programs write nothing to it; reading drives the iteration.
-            file.read_to_end(&mut Vec::new())?;
+            iterate(program)?;
         }
     }
+    Ok(())
+}
+
+/// Runs an iterator over everything there is.
+fn iterate(program: &mut Iter) -> Result<(), StartError> {
+    let id = program.attach()?;
+    let link = program.take_link(id)?;
+    let mut file = link.into_file().map_err(std::io::Error::other)?;
+    // The programs write nothing to it; reading drives the iteration.
+    file.read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
@@ -207,12 +214,18 @@ impl Attached {
         PerCpuArray::try_from(self.take("TALLY")?).map_err(|_| AttachError::MapMissing("TALLY"))
     }
 
-    /// `(CLOCK_MONOTONIC in ns, jiffies)` as the iterators saw them; `None` if none ran.
-    #[must_use]
-    pub fn clock_sample(&self) -> Option<(u64, u64)> {
-        let clock: Array<_, [u64; 2]> = self.ebpf.map("CLOCK")?.try_into().ok()?;
-        let [ktime, jiffies] = clock.get(&0, 0).ok()?;
-        (ktime != 0).then_some((ktime, jiffies))
+    /// Reads the kernel's clocks, by running the iterator that samples them once more.
+    ///
+    /// Errors: this kernel runs no BPF iterators.
+    pub fn sample_clock(&mut self) -> Result<Sample, String> {
+        let name = "existing_listeners";
+        let program = self.ebpf.program_mut(name).ok_or("the program is not in the object")?;
+        let program: &mut Iter = program.try_into().map_err(|error| chain(&error))?;
+        iterate(program).map_err(|error| format!("the iterator failed: {}", chain(&error)))?;
+        let map = self.ebpf.map("CLOCK").ok_or("the map CLOCK is not in the object")?;
+        let clock: Array<_, [u64; 2]> = map.try_into().map_err(|error| chain(&error))?;
+        let [ktime_ns, jiffies] = clock.get(&0, 0).map_err(|error| chain(&error))?;
+        Ok(Sample { jiffies, ktime_ns })
     }
 
     /// The programs, for their log.

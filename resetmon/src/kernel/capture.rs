@@ -1,5 +1,8 @@
 //! Opens the kernel side as a whole: resolve, load, attach, and hand out what it yields.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use aya_log::EbpfLogger;
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
@@ -8,12 +11,15 @@ use tokio::io::unix::AsyncFd;
 
 use super::attach::{self, AttachError, Attached};
 use super::btf::{Btf, BtfError};
-use super::clock::Clock;
+use super::clock::{Anchor, Clock, hz_from_pair, hz_from_sample};
 use super::offsets::{self, Missing};
 use super::privilege;
 use super::reasons::Reasons;
 use super::ring::Ring;
 use super::tally::Tallies;
+
+/// Between two samples of the kernel's clocks: tells every HZ in use from the others.
+const SAMPLES_APART: Duration = Duration::from_secs(1);
 
 /// What the operator chooses.
 #[derive(Clone, Copy, Debug)]
@@ -128,12 +134,17 @@ impl Capture {
     pub fn open(object: &[u8], options: &Options) -> Result<Self, OpenError> {
         check_privilege()?;
         let kernel = Kernel::read()?;
-        let fatal: Vec<String> = kernel.fatal().map(ToString::to_string).collect();
+        let fatal: Vec<String> =
+            kernel.fatal().map(|missing| format!("{} ({})", missing.path, missing.why)).collect();
         if !fatal.is_empty() {
             return Err(OpenError::Members(fatal.join(", ")));
         }
         for missing in &kernel.missing {
-            tracing::warn!("this kernel's BTF lacks {missing}");
+            tracing::warn!(
+                "degraded: {} is not in this kernel's BTF: {}",
+                missing.path,
+                missing.lost
+            );
         }
         let mut attached = attach::attach(
             object,
@@ -147,7 +158,7 @@ impl Capture {
         if options.program_log.is_some() {
             forward_program_log(&mut attached);
         }
-        let clock = Clock::from_sample(attached.clock_sample()).map_err(OpenError::Clock)?;
+        let clock = Clock::new(tick_rate(&mut attached)?, Anchor::now());
         let ring = Ring::new(attached.take_events()?)?;
         let tallies = Tallies::new(attached.take_tally()?);
         Ok(Self {
@@ -159,6 +170,19 @@ impl Capture {
             missing: kernel.missing,
         })
     }
+}
+
+/// The kernel's HZ, from one sample of its clocks, else from two.
+fn tick_rate(attached: &mut Attached) -> Result<NonZeroU32, OpenError> {
+    let first = attached.sample_clock().map_err(OpenError::Clock)?;
+    if let Some(hz) = hz_from_sample(first) {
+        return Ok(hz);
+    }
+    // Some minutes after boot one sample is not enough.
+    std::thread::sleep(SAMPLES_APART);
+    let second = attached.sample_clock().map_err(OpenError::Clock)?;
+    hz_from_pair(first, second)
+        .ok_or_else(|| OpenError::Clock(format!("no known rate fits {first:?} and {second:?}")))
 }
 
 /// `aya_log::Level` numbers.

@@ -126,5 +126,10 @@ pub fn switches(btf: &Btf) -> Switches {
     Switches {
         has_reason: has_reason.into(),
         unmarked_null: (has_reason && !marked).into(),
+        accept_two_args: btf
+            .function("inet_csk_accept")
+            .is_some_and(|params| params.len() == 2)
+            .into(),
+        pad: 0,
     }
 }

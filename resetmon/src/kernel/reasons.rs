@@ -61,10 +61,10 @@ impl Reasons {
             .unwrap_or_else(|| unnamed(number))
     }
 
-    /// The kernel has no such enum.
+    /// How many reasons the kernel names; 0 before 6.10.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.known == 0
+    pub const fn known(&self) -> usize {
+        self.known
     }
 }
 

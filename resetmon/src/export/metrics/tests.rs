@@ -300,8 +300,8 @@ fn probes_and_malformed_records() {
     metrics.set_probe("tcp_send_reset", false);
     metrics.set_probe("tcp_send_reset", true);
     metrics.set_probe("tcp_receive_reset", false);
-    metrics.add_malformed(2);
-    metrics.add_malformed(1);
+    metrics.set_malformed(2);
+    metrics.set_malformed(3);
     let page = page(&metrics, Format::Text);
     for line in [
         "resetmon_probe_attached{probe=\"tcp_send_reset\"} 1",

@@ -154,6 +154,7 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
     Need::useful("write_seq", 4, "unacknowledged bytes"),
     Need::useful("snd_una", 4, "unacknowledged bytes"),
     Need::useful("snd_nxt", 4, "position of a reset in the stream"),
+    Need::useful("snd_wl1", 4, "order of request and answer within one tick"),
     Need::useful("linger2", 4, "abort by TCP_LINGER2"),
     Need::useful(
         "is_mptcp",
