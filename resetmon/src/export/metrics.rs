@@ -3,7 +3,7 @@
 //! Every counter counts RST packets, so a logical reset of three packets counts three and the sums
 //! equal the kernel's own counters; the histograms observe a connection once.
 //!
-//! Series are kept by [`bounded::Bounded`] and not by the client library's families, which can
+//! Series are kept by `bounded::Bounded` and not by the client library's families, which can
 //! neither be capped nor tell when a series was last touched.
 
 use std::collections::BTreeMap;
@@ -179,16 +179,6 @@ impl Metrics {
         page::encode(&self.state, format, page)?;
         self.state().sweep(now);
         Ok(())
-    }
-
-    /// Appends the page in the `OpenMetrics` format, with exemplars.
-    pub fn encode_openmetrics(&self, page: &mut String) -> std::fmt::Result {
-        self.encode(Format::OpenMetrics, page)
-    }
-
-    /// Appends the page in the Prometheus text format 0.0.4.
-    pub fn encode_text(&self, page: &mut String) -> std::fmt::Result {
-        self.encode(Format::Text, page)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

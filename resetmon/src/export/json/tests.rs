@@ -54,8 +54,16 @@ fn a_reset_without_socket() {
     );
 }
 
+fn check(rows: &[(Reset, &str, Value)]) {
+    for (reset, key, expected) in rows {
+        let line = parsed(reset);
+        let found = line.pointer(key).unwrap_or(&Value::Null);
+        assert_eq!(found, expected, "{key} in {line}");
+    }
+}
+
 #[test]
-fn members_by_key() {
+fn how_a_process_died() {
     let dying = |exit| {
         let mut reset = sample::received();
         let mut task = sample::task(4242, "nginx", KnownBy::Current);
@@ -64,25 +72,24 @@ fn members_by_key() {
         reset.closer = reset.owner.clone();
         reset
     };
+    let (signal, status) = (dying(Exit::Signal(9)), dying(Exit::Status(0)));
+    check(&[
+        (signal.clone(), "/closer/exit_signal", json!("SIGKILL")),
+        (signal.clone(), "/process/exit_signal", json!("SIGKILL")),
+        (signal, "/closer/exit_status", Value::Null),
+        (status.clone(), "/closer/exit_status", json!(0)),
+        (status, "/closer/exit_signal", Value::Null),
+    ]);
+}
+
+#[test]
+fn members_by_key() {
     let changed = |change: fn(&mut Reset)| {
         let mut reset = sample::received();
         change(&mut reset);
         reset
     };
-    let rows: &[(Reset, &str, Value)] = &[
-        (
-            dying(Exit::Signal(9)),
-            "/closer/exit_signal",
-            json!("SIGKILL"),
-        ),
-        (
-            dying(Exit::Signal(9)),
-            "/process/exit_signal",
-            json!("SIGKILL"),
-        ),
-        (dying(Exit::Signal(9)), "/closer/exit_status", Value::Null),
-        (dying(Exit::Status(0)), "/closer/exit_status", json!(0)),
-        (dying(Exit::Status(0)), "/closer/exit_signal", Value::Null),
+    check(&[
         (
             changed(|reset| reset.repeat_of = Some(ResetId(1))),
             "/repeat_of",
@@ -157,15 +164,7 @@ fn members_by_key() {
             "/process/container/pod_uid",
             json!("11111111-2222-3333-4444-555555555555"),
         ),
-    ];
-    for (reset, key, expected) in rows {
-        let line = parsed(reset);
-        assert_eq!(
-            line.pointer(key).unwrap_or(&Value::Null),
-            expected,
-            "{key} in {line}"
-        );
-    }
+    ]);
 }
 
 #[test]

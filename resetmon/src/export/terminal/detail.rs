@@ -1,0 +1,126 @@
+//! What stands under a row: the connection's place, its figures and the evidence.
+
+use super::text::{bytes, clean, cut, duration, width};
+use crate::export::facts::{exit, idle};
+use crate::export::names;
+use crate::kernel::observation::{Direction, Exit};
+use crate::reset::{Leg, Reset, Sender};
+
+/// Between two parts.
+const SEPARATOR: &str = " · ";
+
+/// Lines at most; the last one is cut.
+const LINES: usize = 2;
+
+/// The parts in lines of at most `columns`; `None` for one line of any length.
+pub(super) fn lines(reset: &Reset, columns: Option<usize>) -> Vec<String> {
+    let parts = parts(reset);
+    let Some(columns) = columns else {
+        return vec![parts.join(SEPARATOR)];
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        let full = lines.len() == LINES;
+        match lines.last_mut() {
+            Some(line) if full || width(line) + width(SEPARATOR) + width(&part) <= columns => {
+                line.push_str(SEPARATOR);
+                line.push_str(&part);
+            }
+            _ => lines.push(part),
+        }
+    }
+    lines.iter().map(|line| cut(line, columns)).collect()
+}
+
+/// In the order in which a reader wants them.
+fn parts(reset: &Reset) -> Vec<String> {
+    let observation = &reset.observation;
+    let mut parts = Vec::new();
+    parts.extend(place(reset));
+    parts.extend(peer(reset));
+    parts.extend(figures(reset));
+    parts.extend(sender(reset));
+    if let Some(closer) = &reset.closer {
+        let process = &closer.process;
+        let name = clean(&process.name);
+        parts.push(match exit(process.pid, observation) {
+            Some(Exit::Signal(number)) => {
+                format!(
+                    "closed by {name}[{}], killed by {}",
+                    process.pid,
+                    names::signal(number)
+                )
+            }
+            Some(Exit::Status(status)) => {
+                format!("closed by {name}[{}], exiting with {status}", process.pid)
+            }
+            None => format!("closed by {name}[{}]", process.pid),
+        });
+    }
+    parts.extend(reset.diagnosis.evidence.iter().map(|fact| clean(fact)));
+    if let Some(reason) = &observation.reason {
+        parts.push(format!("kernel: {}", clean(reason.name())));
+    }
+    if let Some(owner) = &reset.owner {
+        parts.push(format!("owner by {}", owner.known_by.name()));
+    }
+    parts
+}
+
+/// `upstream /api/pay → payments`
+fn place(reset: &Reset) -> Option<String> {
+    let route = reset.route.as_ref()?;
+    let mut words = Vec::new();
+    if route.leg != Leg::None {
+        words.push(route.leg.name().to_owned());
+    }
+    // Where the route cannot be told, the gateway at least can.
+    let name = if route.route.is_empty() {
+        &route.gateway
+    } else {
+        &route.route
+    };
+    words.push(clean(name));
+    if !route.upstream.is_empty() {
+        words.push("→".to_owned());
+        words.push(clean(&route.upstream));
+    }
+    Some(words.join(" "))
+}
+
+/// The peer's name, where it says more than the address in the row.
+fn peer(reset: &Reset) -> Option<String> {
+    let address = reset.observation.remote.ip().to_string();
+    (*reset.peer != *address && !reset.peer.is_empty())
+        .then(|| format!("peer {}", clean(&reset.peer)))
+}
+
+/// `age 61.2s, idle 1.5s, in 12.3kB, out 340B`
+fn figures(reset: &Reset) -> Option<String> {
+    let observation = &reset.observation;
+    let mut figures = Vec::new();
+    if let Some(age) = observation.age {
+        figures.push(format!("age {}", duration(age)));
+        if let Some(idle) = idle(observation) {
+            figures.push(format!("idle {}", duration(idle)));
+        }
+        if let Some(vitals) = &observation.vitals {
+            figures.push(format!("in {}", bytes(vitals.bytes_received)));
+            figures.push(format!("out {}", bytes(vitals.bytes_sent)));
+        }
+    }
+    (!figures.is_empty()).then(|| figures.join(", "))
+}
+
+/// Who made the RST, where the direction alone does not say it.
+fn sender(reset: &Reset) -> Option<String> {
+    let expected = match reset.observation.direction {
+        Direction::Sent => Sender::Local,
+        Direction::Received => Sender::Peer,
+    };
+    match reset.diagnosis.sender {
+        sender if sender == expected => None,
+        Sender::Middlebox => Some("suspected sender: middlebox".to_owned()),
+        sender => Some(format!("sender: {sender}")),
+    }
+}

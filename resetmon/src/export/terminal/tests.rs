@@ -1,0 +1,254 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::export::sample;
+use crate::kernel::observation::{Exit, KnownBy, Reason};
+use crate::reset::{Owner, Process, ResetId, Sender};
+
+fn plain(columns: usize) -> Style {
+    Style {
+        columns: Some(columns),
+        colour: false,
+    }
+}
+
+#[test]
+fn at_100_columns() {
+    let expected = "\
+TIME UTC RESET    PROCESS        LOCAL AND REMOTE END                        CAUSE
+05:06:07 received nginx[4242]    10.0.0.1:45678 ← 10.0.0.9:8080              aborted_mid_response
+         upstream /api/pay → payments · peer payments-1 · age 61.2s, idle 1.5s, in 12.3kB, out 340B
+         12345 bytes of the answer had come · no FIN was seen · owner by connect
+05:06:07 sent     -              10.0.0.1:81 → 10.0.0.7:50000                no_listener
+         a SYN met no listening socket · kernel: no_socket
+";
+    let style = plain(100);
+    let shown = [
+        header(style) + "\n",
+        lines(&sample::received(), style),
+        lines(&sample::sent_without_socket(), style),
+    ];
+    assert_eq!(shown.concat(), expected);
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let mut hostile = sample::received();
+    hostile.observation.local = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"
+        .parse()
+        .unwrap();
+    hostile.observation.remote = "[2001:db8:1111:2222:3333:4444:5555:7777]:65535"
+        .parse()
+        .unwrap();
+    hostile.peer = Arc::from("日本語".repeat(100));
+    hostile.diagnosis.evidence = vec!["x".repeat(500), "y".repeat(500)];
+    hostile.diagnosis.cause = Cause::AbortedBeforeResponse;
+    let process = Process {
+        name: Arc::from("語".repeat(50)),
+        ..sample::nginx()
+    };
+    hostile.owner.as_mut().unwrap().process = Arc::new(process);
+    for columns in [80, 99, 100, 101, 140, 160, 250] {
+        for reset in [
+            sample::received(),
+            sample::sent_without_socket(),
+            hostile.clone(),
+        ] {
+            let shown = lines(&reset, plain(columns));
+            assert!(shown.lines().count() <= 3, "{shown}");
+            for line in shown.lines() {
+                assert!(width(line) <= columns, "{columns}: {line}");
+            }
+        }
+    }
+    let row = lines(&hostile, plain(100));
+    let row = row.lines().next().unwrap();
+    assert!(
+        row.contains("…[4242]  [2001:d…:6666]:65535 ← [2001:d…:7777]:65535 "),
+        "{row}"
+    );
+}
+
+#[test]
+fn a_file_gets_the_whole_story() {
+    let style = Style {
+        columns: None,
+        colour: false,
+    };
+    let shown = lines(&sample::received(), style);
+    assert_eq!(
+        shown.lines().nth(1).unwrap().trim_start(),
+        "upstream /api/pay → payments · peer payments-1 · \
+         age 61.2s, idle 1.5s, in 12.3kB, out 340B · 12345 bytes of the answer had come · \
+         no FIN was seen · owner by connect"
+    );
+}
+
+#[test]
+fn what_stands_under_a_row() {
+    let changed = |change: fn(&mut crate::reset::Reset)| {
+        let mut reset = sample::received();
+        change(&mut reset);
+        reset
+    };
+    let killed = |exit| {
+        let mut reset = sample::received();
+        let mut task = sample::task(9, "bash", KnownBy::Current);
+        task.exit = exit;
+        reset.observation.closer = Some(task);
+        reset.closer = Some(Owner {
+            process: Arc::new(Process {
+                pid: 9,
+                name: Arc::from("bash"),
+                ..sample::nginx()
+            }),
+            known_by: KnownBy::Current,
+        });
+        reset
+    };
+    let rows = [
+        (killed(None), "· closed by bash[9] ·", true),
+        (
+            killed(Some(Exit::Signal(9))),
+            "closed by bash[9], killed by SIGKILL",
+            true,
+        ),
+        (
+            killed(Some(Exit::Status(3))),
+            "closed by bash[9], exiting with 3",
+            true,
+        ),
+        (changed(|_| ()), "closed by", false),
+        (changed(|_| ()), "sender:", false),
+        (
+            changed(|reset| reset.diagnosis.sender = Sender::Firewall),
+            "sender: firewall",
+            true,
+        ),
+        (
+            changed(|reset| reset.diagnosis.sender = Sender::Middlebox),
+            "suspected sender: middlebox",
+            true,
+        ),
+        (
+            changed(|reset| reset.peer = Arc::from("10.0.0.9")),
+            "peer",
+            false,
+        ),
+        (changed(|reset| reset.route = None), "upstream", false),
+        (
+            changed(|reset| reset.route.as_mut().unwrap().route = Arc::from("")),
+            "upstream edge → payments",
+            true,
+        ),
+        (
+            changed(|reset| reset.observation.reason = Some(Reason(Arc::from("tcp_state")))),
+            "kernel: tcp_state",
+            true,
+        ),
+        (changed(|reset| reset.observation.age = None), "idle", false),
+    ];
+    let style = Style {
+        columns: None,
+        colour: false,
+    };
+    for (reset, part, expected) in rows {
+        let shown = lines(&reset, style);
+        assert_eq!(shown.contains(part), expected, "{part}\n{shown}");
+    }
+}
+
+#[test]
+fn a_repeat_is_one_dim_line() {
+    let mut reset = sample::received();
+    reset.repeat_of = Some(ResetId(1));
+    let shown = lines(
+        &reset,
+        Style {
+            columns: Some(100),
+            colour: true,
+        },
+    );
+    assert_eq!(shown.lines().count(), 1);
+    assert!(shown.starts_with("\u{1b}[2m05:06:07 received"), "{shown}");
+    assert!(shown.ends_with(" (+1 packet)\u{1b}[0m\n"), "{shown}");
+}
+
+#[test]
+fn colours_by_severity() {
+    let style = Style {
+        columns: Some(100),
+        colour: true,
+    };
+    for (cause, expected) in [
+        (Cause::ProcessKilled, "\u{1b}[31mprocess_killed\u{1b}[0m\n"),
+        (Cause::IdleTimeout, "\u{1b}[33midle_timeout\u{1b}[0m\n"),
+        (
+            Cause::ResetAfterClose,
+            "\u{1b}[2mreset_after_close\u{1b}[0m\n",
+        ),
+        (Cause::LingerAbort, " linger_abort\n"),
+        (Cause::Unknown, "\u{1b}[35munknown\u{1b}[0m\n"),
+    ] {
+        let mut reset = sample::received();
+        reset.diagnosis.cause = cause;
+        let shown = lines(&reset, style);
+        assert!(shown.contains(expected), "{shown:?}");
+        assert!(!lines(&reset, plain(100)).contains('\u{1b}'));
+    }
+    for cause in Cause::ALL {
+        assert!(
+            width(cause.name()) <= CAUSE,
+            "{cause} is wider than its column"
+        );
+    }
+}
+
+#[test]
+fn hostile_names_reach_no_terminal() {
+    let mut reset = sample::received();
+    let name: Arc<str> = Arc::from("\u{1b}]0;evil\u{7}\n\u{202e}x");
+    let process = Process {
+        name: name.clone(),
+        ..sample::nginx()
+    };
+    reset.owner.as_mut().unwrap().process = Arc::new(process);
+    reset.peer = name.clone();
+    reset.diagnosis.evidence = vec![name.to_string()];
+    reset.observation.reason = Some(Reason(name.clone()));
+    let route = reset.route.as_mut().unwrap();
+    (route.gateway, route.route, route.upstream) = (name.clone(), name.clone(), name);
+    reset.closer = reset.owner.clone();
+    for columns in [Some(100), None] {
+        let shown = lines(
+            &reset,
+            Style {
+                columns,
+                colour: false,
+            },
+        );
+        let harmful = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(!shown.contains(harmful), "{shown:?}");
+        assert!(shown.lines().count() <= 3, "{shown}");
+    }
+}
+
+#[test]
+fn colour_only_where_it_is_wanted() {
+    let os = |text: &'static str| Some(OsStr::new(text));
+    for (columns, no_color, term, expected) in [
+        (Some(100), None, os("xterm"), true),
+        (Some(100), os(""), os("xterm"), true),
+        (Some(100), None, None, true),
+        (Some(100), os("1"), os("xterm"), false),
+        (Some(100), None, os("dumb"), false),
+        (None, None, os("xterm"), false),
+    ] {
+        let style = Style::of(columns, no_color, term);
+        assert_eq!(
+            (style.columns, style.colour),
+            (columns, expected),
+            "{no_color:?} {term:?}"
+        );
+    }
+}
