@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::kernel::observation::{Exit, Observation};
-use crate::reset::Cause;
 
 /// How long no payload had moved, either way; `None` where neither direction is known.
 pub(super) fn idle(observation: &Observation) -> Option<Duration> {
@@ -16,11 +15,6 @@ pub(super) fn exit(pid: u32, observation: &Observation) -> Option<Exit> {
     let tasks = [&observation.closer, &observation.owner];
     let mut same = tasks.into_iter().flatten().filter(|task| task.pid == pid);
     same.find_map(|task| task.exit)
-}
-
-/// Nothing to alarm about: everything had been exchanged.
-pub(super) const fn benign(cause: Cause) -> bool {
-    matches!(cause, Cause::ResetAfterClose)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::facts::{benign, exit};
+use super::facts::exit;
 use super::names;
 use crate::kernel::observation::{Exit, Observation, Reason, Role, Shape, TcpState, Vitals};
 use crate::reset::{Owner, Reset};
@@ -58,7 +58,7 @@ impl<'a> From<&'a Reset> for Line<'a> {
             direction: observation.direction.name(),
             sender: reset.diagnosis.sender.name(),
             cause: reset.diagnosis.cause.name(),
-            benign: benign(reset.diagnosis.cause),
+            benign: reset.diagnosis.cause.benign(),
             reason: observation.reason.as_ref().map(Reason::name),
             stage: reset.diagnosis.stage.name(),
             state_before: observation.state_before.map(TcpState::name),

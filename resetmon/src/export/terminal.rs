@@ -173,6 +173,7 @@ const fn colour(cause: Cause) -> &'static str {
         | Cause::UserTimeout
         | Cause::SocketDestroyed
         | Cause::FirewallReject
+        | Cause::ListenerClosed
         | Cause::ProtocolError => "33",
         Cause::ClientCanceled
         | Cause::StraySegment
