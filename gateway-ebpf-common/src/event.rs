@@ -36,13 +36,13 @@ pub mod role {
 pub mod known_by {
     /// No owner.
     pub const NOBODY: u8 = 0;
-    /// It called connect().
+    /// It called `connect()`.
     pub const CONNECT: u8 = 1;
-    /// It called listen() on this socket.
+    /// It called `listen()` on this socket.
     pub const LISTEN: u8 = 2;
-    /// It called listen() on the socket that this connection came in by; nobody has read from it yet.
+    /// It called `listen()` on the socket that this connection came in by; nobody has read from it yet.
     pub const INHERITED: u8 = 3;
-    /// It called accept().
+    /// It called `accept()`.
     pub const ACCEPT: u8 = 4;
     /// It was the first to read from an accepted connection.
     pub const FIRST_READ: u8 = 5;
@@ -58,7 +58,7 @@ pub mod known_by {
 
 /// [`Task::flags`].
 pub mod task_flag {
-    /// The task was exiting (PF_EXITING): `exit_code` holds.
+    /// The task was exiting (`PF_EXITING)`: `exit_code` holds.
     pub const EXITING: u8 = 1;
 }
 
@@ -68,9 +68,9 @@ pub mod shape {
     pub const NONE: u8 = 0;
     /// A full socket.
     pub const FULL: u8 = 1;
-    /// A socket in TIME_WAIT.
+    /// A socket in `TIME_WAIT`.
     pub const TIME_WAIT: u8 = 2;
-    /// A request socket (NEW_SYN_RECV).
+    /// A request socket (`NEW_SYN_RECV`).
     pub const REQUEST: u8 = 3;
 }
 
@@ -80,13 +80,13 @@ pub mod flag {
     pub const TRIGGERED: u32 = 1 << 0;
     /// The `tcp_sock` members (counters, sequence numbers) hold.
     pub const VITALS: u32 = 1 << 1;
-    /// SOCK_DEAD: the application has let go of the socket.
+    /// `SOCK_DEAD`: the application has let go of the socket.
     pub const DEAD: u32 = 1 << 2;
-    /// SOCK_DONE: the peer's FIN was received.
+    /// `SOCK_DONE`: the peer's FIN was received.
     pub const DONE: u32 = 1 << 3;
-    /// SO_KEEPALIVE is set.
+    /// `SO_KEEPALIVE` is set.
     pub const KEEPOPEN: u32 = 1 << 4;
-    /// SO_LINGER is set.
+    /// `SO_LINGER` is set.
     pub const LINGER: u32 = 1 << 5;
     /// A `struct socket` (file) is attached.
     pub const HAS_SOCKET: u32 = 1 << 6;
@@ -101,7 +101,7 @@ pub mod flag {
     pub const PROVISIONAL: u32 = 1 << 10;
     /// Sent only: the received record of the same cookie was not a RST but data after close.
     pub const RETRACTS: u32 = 1 << 11;
-    /// The owner was found by the socket cookie of a connection in TIME_WAIT.
+    /// The owner was found by the socket cookie of a connection in `TIME_WAIT`.
     pub const BY_COOKIE: u32 = 1 << 12;
     /// The socket was open before the agent started.
     pub const EXISTING: u32 = 1 << 13;
@@ -143,7 +143,7 @@ pub struct ProcessRecord {
     pub kind: u32,
     /// `size_of::<ProcessRecord>()`.
     pub size: u32,
-    /// CLOCK_MONOTONIC, ns.
+    /// `CLOCK_MONOTONIC`, ns.
     pub time_ns: u64,
     /// The process.
     pub task: Task,
@@ -154,7 +154,7 @@ const _: () = assert!(size_of::<ProcessRecord>() == 64);
 /// One RST sent or received.
 ///
 /// Addresses are in network byte order as on the wire; IPv4 stands in the first four bytes.
-/// Ports are in host order. Times are CLOCK_MONOTONIC in ns, 0 when not known.
+/// Ports are in host order. Times are `CLOCK_MONOTONIC` in ns, 0 when not known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetRecord {
@@ -166,7 +166,7 @@ pub struct ResetRecord {
     pub time_ns: u64,
     /// Socket cookie, 0 without a socket.
     pub cookie: u64,
-    /// When connect() was called or the SYN was accepted.
+    /// When `connect()` was called or the SYN was accepted.
     pub opened_ns: u64,
     /// When the state became ESTABLISHED.
     pub established_ns: u64,
@@ -224,15 +224,15 @@ pub struct ResetRecord {
     pub rcv_nxt: u32,
     /// Next sequence number to send.
     pub snd_nxt: u32,
-    /// SO_LINGER time in jiffies, saturated.
+    /// `SO_LINGER` time in jiffies, saturated.
     pub linger_ticks: u32,
-    /// TCP_LINGER2 in jiffies; negative: abort in FIN_WAIT2.
+    /// `TCP_LINGER2` in jiffies; negative: abort in `FIN_WAIT2`.
     pub linger2: i32,
     /// `sk_err` at the event.
     pub socket_error: u32,
     /// uid of the socket's creator.
     pub uid: u32,
-    /// Connections waiting for accept(), if the socket listens.
+    /// Connections waiting for `accept()`, if the socket listens.
     pub accept_queue: u32,
     /// How many may wait, if the socket listens.
     pub accept_limit: u32,
@@ -261,7 +261,7 @@ pub struct ResetRecord {
     pub state_before: u8,
     /// [`role`].
     pub role: u8,
-    /// `sk_shutdown`: RCV_SHUTDOWN 1, SEND_SHUTDOWN 2.
+    /// `sk_shutdown`: `RCV_SHUTDOWN` 1, `SEND_SHUTDOWN` 2.
     pub shutdown: u8,
     /// Unanswered keep-alive or zero-window probes.
     pub probes_out: u8,
@@ -272,4 +272,4 @@ pub struct ResetRecord {
 }
 
 const _: () = assert!(size_of::<ResetRecord>() == 328);
-const _: () = assert!(size_of::<ResetRecord>() % 8 == 0);
+const _: () = assert!(size_of::<ResetRecord>().is_multiple_of(8));

@@ -56,7 +56,7 @@ layout! {
     skc_dport: "sock_common.skc_dport",
     /// `u16`, local port in host order; 0 once released.
     skc_num: "sock_common.skc_num",
-    /// `u16`, AF_INET or AF_INET6.
+    /// `u16`, `AF_INET` or `AF_INET6`.
     skc_family: "sock_common.skc_family",
     /// `u8`, TCP state.
     skc_state: "sock_common.skc_state",
@@ -71,15 +71,15 @@ layout! {
     /// `unsigned long`, bits of `enum sock_flags`.
     skc_flags: "sock_common.skc_flags",
 
-    /// `u8`, RCV_SHUTDOWN 1, SEND_SHUTDOWN 2.
+    /// `u8`, `RCV_SHUTDOWN` 1, `SEND_SHUTDOWN` 2.
     sk_shutdown: "sock.sk_shutdown",
-    /// `u16`, IPPROTO_TCP or IPPROTO_MPTCP.
+    /// `u16`, `IPPROTO_TCP` or `IPPROTO_MPTCP`.
     sk_protocol: "sock.sk_protocol",
     /// `int`, pending errno.
     sk_err: "sock.sk_err",
     /// `struct socket *`, NULL when orphaned or not yet accepted.
     sk_socket: "sock.sk_socket",
-    /// `unsigned long`, SO_LINGER time in jiffies.
+    /// `unsigned long`, `SO_LINGER` time in jiffies.
     sk_lingertime: "sock.sk_lingertime",
     /// `kuid_t` of the creator.
     sk_uid: "sock.sk_uid",
@@ -87,7 +87,7 @@ layout! {
     sk_cgroup: "sock.sk_cgrp_data.cgroup",
     /// `int`, 1 while a task holds the socket lock, 0 in softirq.
     sk_lock_owned: "sock.sk_lock.owned",
-    /// `u32`, connections waiting for accept().
+    /// `u32`, connections waiting to be accepted.
     sk_ack_backlog: "sock.sk_ack_backlog",
     /// `u32`, how many may wait.
     sk_max_ack_backlog: "sock.sk_max_ack_backlog",
@@ -138,7 +138,7 @@ layout! {
     snd_nxt: "tcp_sock.snd_nxt",
     /// `u32`, sequence number of the segment that last acknowledged anything new.
     snd_wl1: "tcp_sock.snd_wl1",
-    /// `int`, TCP_LINGER2; negative means abort in FIN_WAIT2.
+    /// `int`, `TCP_LINGER2`; negative means abort in `FIN_WAIT2`.
     linger2: "tcp_sock.linger2",
     /// `bool`, this is a subflow of an MPTCP connection.
     is_mptcp: "tcp_sock.is_mptcp",
@@ -173,7 +173,7 @@ layout! {
     task_group_leader: "task_struct.group_leader",
     /// `char[16]`.
     task_comm: "task_struct.comm",
-    /// `unsigned int`, PF_EXITING 0x4.
+    /// `unsigned int`, `PF_EXITING` 0x4.
     task_flags: "task_struct.flags",
     /// `u64`, ns since boot.
     task_start_boottime: "task_struct.start_boottime",

@@ -14,7 +14,7 @@ pub enum Tally {
     ProcessLost = 2,
     /// A socket for which the kernel gave no storage: its owner is not known.
     StorageFailed = 3,
-    /// A socket in TIME_WAIT whose owner could not be kept.
+    /// A socket in `TIME_WAIT` whose owner could not be kept.
     TimeWaitFailed = 4,
     /// A reset of a socket that is not TCP's, or whose members could not be read.
     Unreadable = 5,
@@ -46,4 +46,4 @@ impl Tally {
 }
 
 /// How many entries the `TALLY` array has.
-pub const TALLIES: u32 = Tally::ALL.len() as u32;
+pub const TALLIES: usize = Tally::ALL.len();

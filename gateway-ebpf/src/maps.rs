@@ -19,13 +19,13 @@ pub static EVENTS: RingBuf<ResetRecord, { 4 << 20 }> = RingBuf::new();
 
 /// What could not be delivered, by [`gateway_ebpf_common::tally::Tally`].
 #[btf_map]
-pub static TALLY: PerCpuArray<u64, { TALLIES as usize }> = PerCpuArray::new();
+pub static TALLY: PerCpuArray<u64, TALLIES> = PerCpuArray::new();
 
 /// Facts of each TCP socket; they die with it.
 #[btf_map]
 pub static SOCKETS: SkStorage<Facts> = SkStorage::new();
 
-/// Facts of sockets that entered TIME_WAIT, by socket cookie.
+/// Facts of sockets that entered `TIME_WAIT`, by socket cookie.
 #[btf_map]
 pub static TIME_WAIT: LruHashMap<u64, Facts, 32768> = LruHashMap::new();
 
@@ -45,7 +45,7 @@ pub static CLOSING_LISTENER: LruHashMap<u32, [u64; 2], 1024> = LruHashMap::new()
 #[btf_map]
 pub static EXISTING_LISTENERS: HashMap<[u32; 2], u32, 16384> = HashMap::new();
 
-/// One sample of (CLOCK_MONOTONIC in ns, jiffies) for the agent.
+/// One sample of (`CLOCK_MONOTONIC` in ns, jiffies) for the agent.
 #[btf_map]
 pub static CLOCK: Array<[u64; 2], 1> = Array::new();
 
@@ -71,7 +71,7 @@ pub struct SkStorage<T> {
     key: *const i32,
     value: *const T,
     max_entries: *const [i32; 0],
-    /// BPF_F_NO_PREALLOC | BPF_F_CLONE
+    /// `BPF_F_NO_PREALLOC` | `BPF_F_CLONE`
     map_flags: *const [i32; 0x201],
 }
 
@@ -106,7 +106,7 @@ impl<T> SkStorage<T> {
         }
     }
 
-    /// What is stored; `None` also for sockets in TIME_WAIT.
+    /// What is stored; `None` also for sockets in `TIME_WAIT`.
     #[inline(always)]
     pub fn get(&self, sk: Object) -> Option<&'static mut T> {
         self.lookup(sk, 0)

@@ -87,7 +87,7 @@ pub struct Gone {
     pub role: u64,
 }
 
-/// CLOCK_MONOTONIC in ns.
+/// `CLOCK_MONOTONIC` in ns.
 #[inline(always)]
 pub fn now() -> u64 {
     // SAFETY: no arguments.

@@ -8,6 +8,5 @@ pub mod metrics;
 pub mod terminal;
 
 mod facts;
-mod names;
 #[cfg(test)]
 mod sample;

@@ -5,6 +5,7 @@ pub mod btf;
 pub mod capture;
 pub mod clock;
 pub mod decode;
+pub mod names;
 pub mod object;
 pub mod observation;
 pub mod offsets;

@@ -187,7 +187,7 @@ fn is_worth_naming(closer: &Task, owner: Option<&Task>) -> bool {
         || owner.is_none_or(|owner| owner.pid != closer.pid || owner.start != closer.start)
 }
 
-/// CLOCK_MONOTONIC now, as records have it.
+/// `CLOCK_MONOTONIC` now, as records have it.
 #[must_use]
 pub fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()

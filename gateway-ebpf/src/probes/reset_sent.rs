@@ -2,7 +2,7 @@
 //!
 //! Active resets (`tcp_send_active_reset`) carry no packet; passive ones
 //! (`tcp_v4_send_reset`, `tcp_v6_send_reset`) carry the packet that they answer, and a socket
-//! that may be NULL, listening or in TIME_WAIT.
+//! that may be NULL, listening or in `TIME_WAIT`.
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::btf_tracepoint;

@@ -71,11 +71,12 @@ impl Check {
 }
 
 /// Runs every check and prints them.
+#[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let mut checks = Vec::new();
     kernel(&mut checks);
-    let privileged = privileges(&mut checks);
     let kernel = types(&mut checks);
+    let privileged = privileges(&mut checks);
     match kernel {
         Some(kernel) if privileged => probes(&mut checks, &kernel),
         _ => checks.push(
@@ -129,7 +130,8 @@ fn lockdown_check(text: Option<&str>) -> Check {
         let (_, rest) = text.split_once('[')?;
         rest.split_once(']').map(|(mode, _)| mode)
     });
-    let check = Check::ok("kernel", "lockdown", mode.unwrap_or("none"));
+    let found = mode.unwrap_or("not known (securityfs is not mounted)");
+    let check = Check::ok("kernel", "lockdown", found);
     if mode == Some("confidentiality") {
         return check.worse(
             Grade::Degraded,
@@ -203,7 +205,7 @@ fn types(checks: &mut Vec<Check>) -> Option<Kernel> {
         "kernel",
         "reset reasons",
         if kernel.switches.has_reason == 1 {
-            format!("{} named by the kernel", kernel.reasons.known())
+            "named by the kernel".to_owned()
         } else {
             "not given by this kernel".to_owned()
         },
@@ -355,7 +357,7 @@ mod tests {
     #[test]
     fn lockdown_modes() {
         for (text, found, grade) in [
-            (None, "none", Grade::Ok),
+            (None, "not known (securityfs is not mounted)", Grade::Ok),
             (
                 Some("[none] integrity confidentiality\n"),
                 "none",
@@ -371,7 +373,11 @@ mod tests {
                 "confidentiality",
                 Grade::Degraded,
             ),
-            (Some("nonsense"), "none", Grade::Ok),
+            (
+                Some("nonsense"),
+                "not known (securityfs is not mounted)",
+                Grade::Ok,
+            ),
         ] {
             let check = lockdown_check(text);
             assert_eq!(

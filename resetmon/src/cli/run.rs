@@ -68,7 +68,6 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::new(Limits {
         max_series: config.metrics.max_series_per_family,
         max_idle: config.metrics.idle_series_ttl,
-        ..Limits::default()
     });
     let page = Arc::new(AgentPages::new(
         &attached,

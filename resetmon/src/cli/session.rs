@@ -56,9 +56,14 @@ pub(super) fn open(args: &CaptureArgs, config: &Config) -> anyhow::Result<Captur
     };
     let capture = Capture::open(OBJECT, &options)?;
     if let Verdict::Degraded(lost) = capture.attached.verdict() {
-        for line in lost {
-            tracing::warn!("degraded: {line}");
+        for line in &lost {
+            tracing::debug!("degraded: {line}");
         }
+        tracing::warn!(
+            "{} of {} probes could not be attached here; `resetmon doctor` says what is lost by it",
+            lost.len(),
+            capture.attached.outcomes().len()
+        );
     }
     Ok(capture)
 }
@@ -82,7 +87,10 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
     };
     for (key, changed) in [
         ("listen", new.listen != config.listen),
-        ("ring_buffer_bytes", new.ring_buffer_bytes != config.ring_buffer_bytes),
+        (
+            "ring_buffer_bytes",
+            new.ring_buffer_bytes != config.ring_buffer_bytes,
+        ),
         ("events", new.events != config.events),
         ("metrics", new.metrics != config.metrics),
         ("log_level", new.log_level != config.log_level),
@@ -115,14 +123,19 @@ impl Resolver {
     pub(super) fn start(routes: &RouteTable) -> Self {
         let names = routes.host_names();
         if names.is_empty() {
-            return Self { answers: None, task: None };
+            return Self {
+                answers: None,
+                task: None,
+            };
         }
         let (send, answers) = channel(1);
         let task = tokio::spawn(async move {
             loop {
                 let resolution = resolve(names.clone(), RESOLVE_LIMIT).await;
                 for (name, reason) in &resolution.failed {
-                    tracing::warn!("the host name {name} of the configuration has no address: {reason}");
+                    tracing::warn!(
+                        "the host name {name} of the configuration has no address: {reason}"
+                    );
                 }
                 if send.send(resolution.addresses).await.is_err() {
                     return;
@@ -130,7 +143,10 @@ impl Resolver {
                 tokio::time::sleep(RESOLVE_EVERY).await;
             }
         });
-        Self { answers: Some(answers), task: Some(task.abort_handle()) }
+        Self {
+            answers: Some(answers),
+            task: Some(task.abort_handle()),
+        }
     }
 
     /// Waits for the next answers; for ever if there is nothing to look up.

@@ -82,7 +82,12 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let mut config = session::load_config(args.capture.config.as_deref())?;
     let capture = session::open(&args.capture, &config)?;
     let mut pipeline = session::pipeline(&capture, &config);
-    let Capture { attached, mut ring, tallies, .. } = capture;
+    let Capture {
+        attached,
+        mut ring,
+        tallies,
+        ..
+    } = capture;
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
@@ -156,8 +161,11 @@ impl Screen {
 
     fn show(&mut self, reset: &Reset) {
         if self.filter.matches(reset) {
-            let text =
-                if self.json { to_json_line(reset) } else { terminal::lines(reset, self.style) };
+            let text = if self.json {
+                to_json_line(reset)
+            } else {
+                terminal::lines(reset, self.style)
+            };
             self.put(&text);
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::facts::exit;
-use super::names;
+use crate::kernel::names;
 use crate::kernel::observation::{Exit, Observation, Reason, Role, Shape, TcpState, Vitals};
 use crate::reset::{Owner, Reset};
 

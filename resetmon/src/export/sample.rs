@@ -93,6 +93,7 @@ pub(crate) fn received() -> Reset {
                 retransmits: 0,
                 retransmits_now: 0,
                 probes_out: 0,
+                received_since_ack: Some(12_345),
                 rcv_nxt: 1,
                 snd_nxt: 2,
             }),

@@ -219,10 +219,16 @@ impl Attached {
     /// Errors: this kernel runs no BPF iterators.
     pub fn sample_clock(&mut self) -> Result<Sample, String> {
         let name = "existing_listeners";
-        let program = self.ebpf.program_mut(name).ok_or("the program is not in the object")?;
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or("the program is not in the object")?;
         let program: &mut Iter = program.try_into().map_err(|error| chain(&error))?;
         iterate(program).map_err(|error| format!("the iterator failed: {}", chain(&error)))?;
-        let map = self.ebpf.map("CLOCK").ok_or("the map CLOCK is not in the object")?;
+        let map = self
+            .ebpf
+            .map("CLOCK")
+            .ok_or("the map CLOCK is not in the object")?;
         let clock: Array<_, [u64; 2]> = map.try_into().map_err(|error| chain(&error))?;
         let [ktime_ns, jiffies] = clock.get(&0, 0).map_err(|error| chain(&error))?;
         Ok(Sample { jiffies, ktime_ns })

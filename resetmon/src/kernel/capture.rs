@@ -134,8 +134,10 @@ impl Capture {
     pub fn open(object: &[u8], options: &Options) -> Result<Self, OpenError> {
         check_privilege()?;
         let kernel = Kernel::read()?;
-        let fatal: Vec<String> =
-            kernel.fatal().map(|missing| format!("{} ({})", missing.path, missing.why)).collect();
+        let fatal: Vec<String> = kernel
+            .fatal()
+            .map(|missing| format!("{} ({})", missing.path, missing.why))
+            .collect();
         if !fatal.is_empty() {
             return Err(OpenError::Members(fatal.join(", ")));
         }

@@ -125,7 +125,7 @@ pub enum Shape {
     NoSocket,
     /// A full socket, listening ones included.
     Full,
-    /// A socket in TIME_WAIT.
+    /// A socket in `TIME_WAIT`.
     TimeWait,
     /// A half-open request.
     Request,
@@ -134,13 +134,13 @@ pub enum Shape {
 /// How the owner of a socket is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KnownBy {
-    /// It called connect().
+    /// It called `connect()`.
     Connect,
-    /// It called listen() on this socket.
+    /// It called `listen()` on this socket.
     Listen,
-    /// It called listen() on the socket by which the connection came in.
+    /// It called `listen()` on the socket by which the connection came in.
     Inherited,
-    /// It called accept().
+    /// It called `accept()`.
     Accept,
     /// It was the first to read from the accepted connection.
     FirstRead,
@@ -289,9 +289,9 @@ impl Trigger {
 #[expect(clippy::struct_excessive_bools, reason = "independent kernel flags")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SocketFlags {
-    /// SOCK_DEAD: the application let go of it.
+    /// `SOCK_DEAD`: the application let go of it.
     pub dead: bool,
-    /// SO_KEEPALIVE.
+    /// `SO_KEEPALIVE`.
     pub keepalive: bool,
     /// A file is attached.
     pub has_file: bool,
@@ -303,18 +303,19 @@ pub struct SocketFlags {
     pub existing: bool,
     /// Never accepted, and its listener was closed.
     pub listener_closed: bool,
-    /// Owner found by the cookie of a connection in TIME_WAIT.
+    /// Owner found by the cookie of a connection in `TIME_WAIT`.
     pub by_cookie: bool,
-    /// RCV_SHUTDOWN.
+    /// `RCV_SHUTDOWN`.
     pub receive_shut: bool,
-    /// SEND_SHUTDOWN.
+    /// `SEND_SHUTDOWN`.
     pub send_shut: bool,
 }
 
 /// One reset, as the kernel showed it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// When, since boot (CLOCK_MONOTONIC).
+    /// When, since boot (`CLOCK_MONOTONIC`).
     pub time: Duration,
     /// Sent or received.
     pub direction: Direction,
@@ -342,7 +343,7 @@ pub struct Observation {
     pub closer: Option<Task>,
     /// Since the connection was established.
     pub age: Option<Duration>,
-    /// Since connect() or the SYN.
+    /// Since `connect()` or the SYN.
     pub since_opened: Option<Duration>,
     /// Since payload last came in (or since the handshake, if none did).
     pub since_data_in: Option<Duration>,
@@ -364,9 +365,9 @@ pub struct Observation {
     pub vitals: Option<Vitals>,
     /// The packet answered, for passive resets.
     pub trigger: Option<Trigger>,
-    /// SO_LINGER time, if set.
+    /// `SO_LINGER` time, if set.
     pub linger: Option<Duration>,
-    /// TCP_LINGER2 is negative.
+    /// `TCP_LINGER2` is negative.
     pub linger2_abort: bool,
     /// `sk_err`, an errno; 0 for none.
     pub socket_error: u32,

@@ -18,8 +18,6 @@ const READY: u32 = 64;
 pub struct Reasons {
     /// By number.
     names: Vec<Reason>,
-    /// How many of them are the kernel's.
-    known: usize,
 }
 
 impl Reasons {
@@ -33,7 +31,6 @@ impl Reasons {
             .max();
         let ready = READY.max(highest.map_or(0, |highest| u32::from(highest) + 1));
         let mut names: Vec<Reason> = (0..ready).map(unnamed).collect();
-        let mut known = 0;
         for (name, number) in values {
             let name = name.strip_prefix(PREFIX).unwrap_or(name);
             let slot = usize::try_from(number)
@@ -43,10 +40,9 @@ impl Reasons {
                 && !name.is_empty()
             {
                 *slot = Reason(Arc::from(name.to_ascii_lowercase()));
-                known += 1;
             }
         }
-        Self { names, known }
+        Self { names }
     }
 
     /// The kernel's name of a number, lower case without its prefix; `reason_<number>` for
@@ -59,12 +55,6 @@ impl Reasons {
             .ok()
             .and_then(|number| self.names.get(number).cloned())
             .unwrap_or_else(|| unnamed(number))
-    }
-
-    /// How many reasons the kernel names; 0 before 6.10.
-    #[must_use]
-    pub const fn known(&self) -> usize {
-        self.known
     }
 }
 

@@ -104,7 +104,7 @@ words! {
         ListenOverflow = "listen_overflow",
         /// Sent: the application closed with received data unread.
         ClosedWithUnreadData = "closed_with_unread_data",
-        /// Sent: the application asked for an abort (SO_LINGER 0, TCP_LINGER2, disconnect).
+        /// Sent: the application asked for an abort (`SO_LINGER` 0, `TCP_LINGER2`, disconnect).
         LingerAbort = "linger_abort",
         /// Sent: the connection was waiting to be accepted when its listener was closed.
         ListenerClosed = "listener_closed",
@@ -116,7 +116,7 @@ words! {
         ProcessKilled = "process_killed",
         /// Sent: the peer no longer answered keep-alive probes.
         KeepaliveTimeout = "keepalive_timeout",
-        /// Sent: TCP_USER_TIMEOUT expired.
+        /// Sent: `TCP_USER_TIMEOUT` expired.
         UserTimeout = "user_timeout",
         /// Sent: too many orphans, or no memory for TCP.
         MemoryPressure = "memory_pressure",
@@ -126,7 +126,7 @@ words! {
         FirewallReject = "firewall_reject",
         /// Sent: the handshake broke TCP's rules.
         ProtocolError = "protocol_error",
-        /// Sent: data or a SYN for a connection in TIME_WAIT.
+        /// Sent: data or a SYN for a connection in `TIME_WAIT`.
         Timewait = "timewait",
         /// Sent: Multipath TCP gave up a subflow or closed fast.
         Mptcp = "mptcp",

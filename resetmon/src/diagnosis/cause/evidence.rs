@@ -1,7 +1,9 @@
 //! The facts behind a conclusion, in a reader's words.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::kernel::names;
 use crate::kernel::observation::{Exit, Observation, Task};
 
 /// Facts collected on the way to a cause.
@@ -31,7 +33,7 @@ pub(super) fn span(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis >= 1000 {
         format!("{:.1} s", duration.as_secs_f64())
-    } else if millis >= 10 {
+    } else if millis >= 10 || duration.subsec_nanos().is_multiple_of(1_000_000) {
         format!("{millis} ms")
     } else {
         format!("{:.1} ms", duration.as_secs_f64() * 1e3)
@@ -40,7 +42,9 @@ pub(super) fn span(duration: Duration) -> String {
 
 /// A duration measured in ticks, with its uncertainty where that matters.
 pub(super) fn ticks(duration: Duration, o: &Observation) -> String {
-    if duration < Duration::from_secs(1) {
+    if duration < o.tick {
+        format!("less than {}", span(o.tick))
+    } else if duration < Duration::from_secs(1) {
         format!("{} (±{})", span(duration), span(o.tick))
     } else {
         span(duration)
@@ -62,31 +66,11 @@ pub(super) fn who(task: &Task) -> String {
 pub(super) fn how(exit: Exit) -> String {
     match exit {
         Exit::Status(status) => format!("exit status {status}"),
-        Exit::Signal(number) => match signal_name(number) {
-            Some(name) => format!("signal {number} ({name})"),
-            None => format!("signal {number}"),
+        Exit::Signal(number) => match names::signal(number) {
+            Cow::Borrowed(name) => format!("signal {number} ({name})"),
+            Cow::Owned(number) => number,
         },
     }
-}
-
-/// Name of a signal that ends a process by default and has one number on all architectures
-/// that eBPF runs on.
-const fn signal_name(number: u8) -> Option<&'static str> {
-    Some(match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -94,8 +94,8 @@ impl Last {
                 (Some(input), Some(output)) if input < output => Self::In,
                 (Some(input), Some(output)) if input > output => Self::Out,
                 (Some(_), Some(_)) => match vitals.received_since_ack {
-                    _ if vitals.unacked > 0 => Self::Out,
                     Some(0) => Self::Out,
+                    Some(_) if vitals.unacked > 0 => Self::Out,
                     Some(_) => Self::In,
                     None => Self::SameTick,
                 },

@@ -2,7 +2,7 @@
 
 use super::text::{bytes, clean, cut, duration, width};
 use crate::export::facts::{exit, idle};
-use crate::export::names;
+use crate::kernel::names;
 use crate::kernel::observation::{Direction, Exit};
 use crate::reset::{Leg, Reset, Sender};
 
@@ -38,8 +38,10 @@ fn parts(reset: &Reset) -> Vec<String> {
     let mut parts = Vec::new();
     parts.extend(place(reset));
     parts.extend(peer(reset));
-    parts.extend(figures(reset));
     parts.extend(sender(reset));
+    // The last fact is the one that decided.
+    let mut facts = reset.diagnosis.evidence.iter().rev();
+    parts.extend(facts.next().map(|fact| clean(fact)));
     if let Some(closer) = &reset.closer {
         let process = &closer.process;
         let name = clean(&process.name);
@@ -57,10 +59,8 @@ fn parts(reset: &Reset) -> Vec<String> {
             None => format!("closed by {name}[{}]", process.pid),
         });
     }
-    parts.extend(reset.diagnosis.evidence.iter().map(|fact| clean(fact)));
-    if let Some(reason) = &observation.reason {
-        parts.push(format!("kernel: {}", clean(reason.name())));
-    }
+    parts.extend(figures(reset));
+    parts.extend(facts.rev().map(|fact| clean(fact)));
     if let Some(owner) = &reset.owner {
         parts.push(format!("owner by {}", owner.known_by.name()));
     }

@@ -41,7 +41,6 @@ fn kernels_with_reasons_name_them() {
     ];
     for (kernel, data) in &fixtures::ALL[fixtures::FIRST_WITH_REASON..] {
         let reasons = Reasons::from_btf(&Btf::parse(data.to_vec()).unwrap());
-        assert!(reasons.known() > 0, "{kernel}");
         for (number, name) in (0..).zip(expected) {
             assert_eq!(reasons.name(number).name(), name, "{kernel}");
         }
@@ -52,7 +51,6 @@ fn kernels_with_reasons_name_them() {
 fn kernels_without_reasons_have_an_empty_table() {
     for (kernel, data) in &fixtures::ALL[..fixtures::FIRST_WITH_REASON] {
         let reasons = Reasons::from_btf(&Btf::parse(data.to_vec()).unwrap());
-        assert_eq!(reasons.known(), 0, "{kernel}");
         assert_eq!(reasons.name(0).name(), "reason_0", "{kernel}");
     }
 }

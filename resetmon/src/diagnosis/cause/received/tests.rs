@@ -341,9 +341,6 @@ fn evidence_names_the_uncertainty() {
         "ticks",
         &o,
         AbortedMidResponse,
-        &[
-            "last data came in 4.0 ms (±4.0 ms) ago",
-            "went out 75.0 s ago",
-        ],
+        &["last data came in 4 ms (±4 ms) ago", "went out 75.0 s ago"],
     );
 }

@@ -65,7 +65,7 @@ fn client_exchanges() {
         AbortedMidResponse,
         &["one segment"],
     );
-    expect("not acknowledged", &first(50), Unknown, &["4.0 ms"]);
+    expect("not acknowledged", &first(50), Unknown, &["4 ms"]);
 
     let blind = set(
         Traffic::new((500, 50), (4, 8), 0).at(CLIENT, TcpState::Established),
@@ -149,4 +149,29 @@ fn races() {
     for (name, o, cause) in table {
         expect(name, &o, cause, &["the peer's FIN"]);
     }
+}
+
+#[test]
+fn one_tick_is_told_apart_by_the_acknowledgement() {
+    let one_tick = |unacked, received_since_ack| {
+        set(
+            Traffic::new((500, 50), (4, 4), unacked).at(CLIENT, TcpState::Established),
+            |o| o.vitals.as_mut().unwrap().received_since_ack = received_since_ack,
+        )
+    };
+    for (name, unacked, received_since_ack, cause) in [
+        ("answered", 0, Some(120), AbortedMidResponse),
+        ("acknowledged only", 0, Some(0), AbortedBeforeResponse),
+        ("not even that", 50, Some(120), AbortedBeforeResponse),
+        ("a kernel that does not tell", 0, None, Unknown),
+    ] {
+        let found = crate::diagnosis::cause::diagnose(&one_tick(unacked, received_since_ack));
+        assert_eq!(found.cause, cause, "{name}: {:?}", found.evidence);
+    }
+    // Stamps a tick apart decide on their own.
+    let apart = set(
+        Traffic::new((500, 50), (4, 8), 0).at(CLIENT, TcpState::Established),
+        |o| o.vitals.as_mut().unwrap().received_since_ack = Some(0),
+    );
+    expect("a tick apart", &apart, AbortedMidResponse, &[]);
 }

@@ -12,7 +12,8 @@ macro_rules! named {
 }
 
 /// `ECONNRESET`; `errno 999` for one that no TCP socket should have. `None` for 0.
-pub(super) fn errno(number: u32) -> Option<Cow<'static, str>> {
+#[must_use]
+pub fn errno(number: u32) -> Option<Cow<'static, str>> {
     if number == 0 {
         return None;
     }
@@ -56,7 +57,8 @@ pub(super) fn errno(number: u32) -> Option<Cow<'static, str>> {
 }
 
 /// `SIGKILL`; `signal 40` for real-time signals.
-pub(super) fn signal(number: u8) -> Cow<'static, str> {
+#[must_use]
+pub fn signal(number: u8) -> Cow<'static, str> {
     named!(
         i32::from(number),
         "signal",
@@ -70,7 +72,8 @@ pub(super) fn signal(number: u8) -> Cow<'static, str> {
 }
 
 /// `SYN|ACK`: the flags of a TCP header, lowest bit first; empty without any.
-pub(super) fn tcp_flags(flags: u8) -> String {
+#[must_use]
+pub fn tcp_flags(flags: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let set: Vec<_> = NAMES
         .iter()
