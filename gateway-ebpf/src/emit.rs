@@ -18,8 +18,10 @@ pub fn count(tally: Tally) {
 }
 
 /// Room for one reset in the ring buffer, zeroed, filled by `fill` and submitted; else counted.
+///
+/// `fill` returns false if the reset cannot be described at all.
 #[inline(always)]
-pub fn reset(lost: Tally, fill: impl FnOnce(&mut ResetRecord)) {
+pub fn reset(lost: Tally, fill: impl FnOnce(&mut ResetRecord) -> bool) {
     let Some(mut entry) = EVENTS.reserve_untyped::<ResetRecord>(0) else {
         count(lost);
         return;
@@ -33,8 +35,12 @@ pub fn reset(lost: Tally, fill: impl FnOnce(&mut ResetRecord)) {
     };
     record.kind = kind::RESET;
     record.size = size_of::<ResetRecord>() as u32;
-    fill(record);
-    entry.submit(0);
+    if fill(record) {
+        entry.submit(0);
+    } else {
+        entry.discard(0);
+        count(Tally::Unreadable);
+    }
 }
 
 /// Tells the agent of a process, so that it can read /proc while the process lives.

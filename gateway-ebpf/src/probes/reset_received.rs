@@ -57,6 +57,7 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         }
         record.state_before = state;
         record.flags |= flag::STATE_SEEN;
+        true
     });
     0
 }

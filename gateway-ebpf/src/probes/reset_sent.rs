@@ -107,6 +107,7 @@ fn active(sk: Object, reason: u32) {
                 owner::current(&mut record.closer, known_by::CURRENT);
             }
         }
+        true
     });
 }
 
@@ -129,7 +130,9 @@ fn passive(sk: Object, skb: Object, reason: u32) {
             record.flags |= flag::STATE_SEEN;
             record.netns = netns;
             record.cookie = cookie;
-            packet::fill(record, skb);
+            if !packet::fill(record, skb) {
+                return false;
+            }
             // SAFETY: entries are whole once inserted; an evicted one may be overwritten while
             // it is copied, which the agent's checks on pid and start time bear.
             if let Some(facts) = unsafe { TIME_WAIT.get(&cookie) } {
@@ -137,6 +140,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
                 record.state_before = state;
                 record.flags |= flag::BY_COOKIE | flag::STATE_SEEN;
             }
+            true
         });
         return;
     }
@@ -166,7 +170,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
                 record.owner = facts.owner;
                 record.role = facts.role;
             }
-            return;
+            return true;
         }
         if let Some(facts) = facts {
             facts.write(record);
@@ -180,6 +184,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
                 remember(facts, record.cookie, record.time_ns);
             }
         }
+        true
     });
 }
 
@@ -192,7 +197,7 @@ fn without_socket(skb: Object, reason: u32) {
         record.shape = shape::NONE;
         record.netns = netns;
         if !packet::fill(record, skb) {
-            return;
+            return false;
         }
         let tuple = Tuple::of(record);
         // SAFETY: as for TIME_WAIT.
@@ -204,6 +209,7 @@ fn without_socket(skb: Object, reason: u32) {
             record.cookie = gone.cookie;
             record.role = gone.role as u8;
         }
+        true
     });
 }
 
