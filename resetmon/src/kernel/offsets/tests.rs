@@ -49,6 +49,7 @@ const EXPECTED: [(&str, [u32; 6]); Layout::MEMBERS.len()] = [
     ("write_seq", [1804, 1852, 1636, 1572, 1576, 1668]),
     ("snd_una", [1460, 1508, 1720, 1664, 1672, 1776]),
     ("snd_nxt", [1428, 1476, 1716, 1660, 1668, 1772]),
+    ("snd_wl1", [1520, 1568, 1528, 1476, 1468, 1508]),
     ("linger2", [2112, 2160, 2244, 2220, 2228, 2332]),
     ("is_mptcp", [ABSENT, 2220, 2272, 2244, 2252, 2356]),
     ("skb_head", [192, 200, 200, 200, 192, 200]),
@@ -118,12 +119,27 @@ fn what_the_recorded_kernels_lack() {
 #[test]
 fn switches_of_the_recorded_kernels() {
     for (number, (kernel, _)) in fixtures::ALL.iter().enumerate() {
-        let has_reason = u32::from(number >= fixtures::FIRST_WITH_REASON);
         let expected = Switches {
-            has_reason,
+            has_reason: u32::from(number >= fixtures::FIRST_WITH_REASON),
             unmarked_null: 0,
+            accept_two_args: [0, 0, 1, 1, 1, 1][number],
+            pad: 0,
         };
         assert_eq!(switches(&fixture(number)), expected, "Linux {kernel}");
+    }
+}
+
+#[test]
+fn parameters_of_accept_in_the_recorded_kernels() {
+    const FOUR: &[&str] = &["sk", "flags", "err", "kern"];
+    const TWO: &[&str] = &["sk", "arg"];
+    for (number, (kernel, _)) in fixtures::ALL.iter().enumerate() {
+        let btf = fixture(number);
+        let names: Option<Vec<&str>> = btf
+            .function("inet_csk_accept")
+            .map(|params| params.iter().map(|param| param.name).collect());
+        let expected = [FOUR, FOUR, TWO, TWO, TWO, TWO][number];
+        assert_eq!(names.as_deref(), Some(expected), "Linux {kernel}");
     }
 }
 
@@ -213,9 +229,57 @@ fn switches_by_prototype_and_parameter_name() {
         let expected = Switches {
             has_reason,
             unmarked_null,
+            ..Switches::default()
         };
         assert_eq!(send_reset(reason, function), expected, "{case}");
     }
+}
+
+#[test]
+fn arguments_of_accept_are_counted() {
+    let cases: [(&str, &str, &[&str], u32); 9] = [
+        (
+            "before 6.10",
+            "inet_csk_accept",
+            &["sk", "flags", "err", "kern"],
+            0,
+        ),
+        ("6.10", "inet_csk_accept", &["sk", "arg"], 1),
+        ("other names", "inet_csk_accept", &["sk", "flags"], 1),
+        ("none", "inet_csk_accept", &[], 0),
+        ("one", "inet_csk_accept", &["sk"], 0),
+        ("three", "inet_csk_accept", &["sk", "flags", "err"], 0),
+        (
+            "five",
+            "inet_csk_accept",
+            &["sk", "flags", "err", "kern", "arg"],
+            0,
+        ),
+        ("a longer name", "inet_csk_accept_", &["sk", "arg"], 0),
+        ("the function above it", "inet_accept", &["sk", "arg"], 0),
+    ];
+    for (case, function, names, accept_two_args) in cases {
+        let mut builder = Builder::new();
+        let pointer = builder.plain(kind::PTR, "", 0);
+        let params: Vec<_> = names.iter().map(|name| (*name, pointer)).collect();
+        builder.function(function, &params);
+        let expected = Switches {
+            accept_two_args,
+            ..Switches::default()
+        };
+        let found = switches(&Btf::parse(builder.finish()).unwrap());
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_prototype_is_no_function() {
+    let mut builder = Builder::new();
+    let pointer = builder.plain(kind::PTR, "", 0);
+    let prototype = builder.prototype(&[("sk", pointer), ("arg", pointer)]);
+    builder.plain(kind::TYPEDEF, "inet_csk_accept", prototype);
+    let btf = Btf::parse(builder.finish()).unwrap();
+    assert_eq!(switches(&btf), Switches::default());
 }
 
 #[test]

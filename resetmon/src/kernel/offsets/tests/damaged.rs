@@ -15,7 +15,7 @@ fn ask_all(btf: &Btf) -> usize {
         + sizes.count()
         + reasons.count()
         + params.iter().flatten().count()
-        + (switches.has_reason + switches.unmarked_null) as usize
+        + (switches.has_reason + switches.unmarked_null + switches.accept_two_args) as usize
 }
 
 /// Marsaglia's xorshift: the same damage at every run.
