@@ -128,8 +128,8 @@ pub(crate) fn received() -> Reset {
             sender: Sender::Peer,
             stage: Stage::Established,
             evidence: vec![
-                "12345 bytes of the answer had come".to_owned(),
                 "no FIN was seen".to_owned(),
+                "12345 bytes of the answer had come".to_owned(),
             ],
         },
         repeat_of: None,

@@ -32,7 +32,7 @@ fn a_received_reset_in_full() {
             r#""srtt_s":0.00042,"retransmits":0,"probes_out":0,"fin_received":false,"#,
             r#""fin_sent":false,"socket_error":"ECONNRESET","uid":33,"#,
             r#""flags":["has_file","keepalive"],"#,
-            r#""evidence":["12345 bytes of the answer had come","no FIN was seen"]}"#,
+            r#""evidence":["no FIN was seen","12345 bytes of the answer had come"]}"#,
         )
     );
 }
