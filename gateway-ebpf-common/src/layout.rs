@@ -195,8 +195,8 @@ pub struct Switches {
     pub unmarked_null: u32,
     /// `inet_csk_accept` takes two arguments (6.10 and newer), not four.
     pub accept_two_args: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
+    pub detail_rate: u32,
 }
 
 const _: () = assert!(size_of::<Switches>() == 16);

@@ -1,45 +1,248 @@
-//! Hands records over: to the ring buffer, else to the tally.
+//! Hands records over: to the ring buffer, else to an aggregate, else to a tally.
 
-use gateway_ebpf_common::event::{ProcessRecord, ResetRecord, Task, kind};
-use gateway_ebpf_common::tally::Tally;
+use core::ffi::c_void;
 
-use crate::maps::{EVENTS, TALLY};
+use aya_ebpf::btf_maps::PerCpuArray;
+use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_ringbuf_output};
+use gateway_ebpf_common::event::{
+    NEVER, ProcessRecord, ResetRecord, Task, flag, kind, role, shape,
+};
+use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, Tally, aspect};
+
+use crate::kernel;
+use crate::maps::{AGGREGATES_0, AGGREGATES_1, EVENTS, GENERATION, RATES, TALLY};
+
+/// `BPF_NOEXIST`: insert only.
+const NO_EXIST: u64 = 1;
+const SECOND_NS: u64 = 1_000_000_000;
+/// Ticks without data that count as silence in an aggregate.
+const SILENT_TICKS: u32 = 250;
+
+/// A source of resets, for the limit on details.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RateKey {
+    /// Owner, 0 without.
+    pub owner_pid: u32,
+    /// Network namespace.
+    pub netns: u32,
+    /// Kernel reason.
+    pub reason: u32,
+    /// Direction, and shape in the second byte.
+    pub kind: u32,
+}
+
+/// Where a reset went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// To the ring buffer, in full.
+    Ring,
+    /// To an aggregate.
+    Aggregate,
+    /// To a tally, as a number.
+    Tally,
+}
 
 /// Adds one to a tally of this CPU.
 #[inline(always)]
 pub fn count(tally: Tally) {
     if let Some(slot) = TALLY.get_ptr_mut(tally as u32) {
-        // SAFETY: `slot` is a map value of 8 bytes. One instruction, because a softirq may run
-        // these programs on this CPU between a load and a store.
-        unsafe {
-            core::arch::asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) slot, one = in(reg) 1u64);
-        }
+        add_one(slot);
     }
 }
 
-/// Room for one reset in the ring buffer, zeroed, filled by `fill` and submitted; else counted.
+/// Adds one, whoever else does at the same time.
+#[inline(always)]
+fn add_one(slot: *mut u64) {
+    // SAFETY: `slot` is in a map value. One instruction, because another CPU, or a softirq on this
+    // one, may run between a load and a store.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) slot, one = in(reg) 1u64);
+    }
+}
+
+/// Makes a record in `scratch` by `fill` and hands it over; counted in `lost` if all else fails.
 ///
 /// `fill` returns false if the reset cannot be described at all.
 #[inline(always)]
-pub fn reset(lost: Tally, fill: impl FnOnce(&mut ResetRecord) -> bool) {
-    let Some(mut entry) = EVENTS.reserve_untyped::<ResetRecord>(0) else {
+pub fn reset(
+    scratch: &PerCpuArray<Aggregate, 1>,
+    lost: Tally,
+    fill: impl FnOnce(&mut ResetRecord) -> bool,
+) -> Delivery {
+    let Some(place) = scratch.get_ptr_mut(0) else {
         count(lost);
-        return;
+        return Delivery::Tally;
     };
-    let record = entry.as_mut_ptr();
-    // SAFETY: the kernel reserved `size_of::<ResetRecord>()` bytes, 8-byte aligned; all-zero is a
-    // valid record.
-    let record = unsafe {
-        core::ptr::write_bytes(record, 0, 1);
-        &mut *record
+    // SAFETY: a map value of this CPU, which no other program uses; all-zero is a valid value.
+    let place = unsafe {
+        core::ptr::write_bytes(place, 0, 1);
+        &mut *place
     };
+    place.count = 1;
+    let record = &mut place.first;
     record.kind = kind::RESET;
     record.size = size_of::<ResetRecord>() as u32;
-    if fill(record) {
-        entry.submit(0);
-    } else {
-        entry.discard(0);
+    if !fill(record) {
         count(Tally::Unreadable);
+        return Delivery::Tally;
+    }
+    // The agent pairs these two one by one, so neither may stay away or merge with others.
+    let provisional = record.flags & flag::PROVISIONAL != 0;
+    let paired = provisional || record.flags & flag::RETRACTS != 0;
+    if !paired && is_storm(record) {
+        return aggregate(place, Tally::AggregatedStorm, lost);
+    }
+    // SAFETY: the record is a map value of that size.
+    let full = unsafe {
+        bpf_ringbuf_output(
+            core::ptr::from_ref(&EVENTS).cast_mut().cast::<c_void>(),
+            core::ptr::from_mut(record).cast::<c_void>(),
+            size_of::<ResetRecord>() as u64,
+            0,
+        )
+    };
+    if full == 0 {
+        Delivery::Ring
+    } else if provisional {
+        count(lost);
+        Delivery::Tally
+    } else {
+        aggregate(place, Tally::AggregatedFull, lost)
+    }
+}
+
+/// Whether the source of this reset has used up its share of details for this second.
+#[inline(always)]
+fn is_storm(record: &ResetRecord) -> bool {
+    let limit = kernel::detail_rate();
+    if limit == 0 {
+        return false;
+    }
+    let key = RateKey {
+        owner_pid: record.owner.pid,
+        netns: record.netns,
+        reason: record.reason,
+        kind: u32::from(record.direction) | u32::from(record.shape) << 8,
+    };
+    let second = record.time_ns / SECOND_NS;
+    if let Some(rate) = RATES.get_ptr_mut(&key) {
+        // SAFETY: a value of this CPU; an interruption between the two members costs at most
+        // one detail more or less, never a count.
+        let rate = unsafe { &mut *rate };
+        if rate[0] != second {
+            *rate = [second, 0];
+        }
+        rate[1] += 1;
+        return rate[1] > u64::from(limit);
+    }
+    // A failure only means that this reset is reported in full.
+    let _ = RATES.insert(&key, &[second, 1], 0);
+    false
+}
+
+/// Adds the reset to its aggregate.
+#[inline(always)]
+fn aggregate(place: &mut Aggregate, why: Tally, lost: Tally) -> Delivery {
+    let key = key_of(&place.first);
+    let second = match GENERATION.get(0) {
+        Some(generation) => *generation & 1 == 1,
+        None => false,
+    };
+    // Two attempts: between a look and an insertion another CPU may insert.
+    let done = if second {
+        add(&AGGREGATES_1, &key, place) || add(&AGGREGATES_1, &key, place)
+    } else {
+        add(&AGGREGATES_0, &key, place) || add(&AGGREGATES_0, &key, place)
+    };
+    if done {
+        count(why);
+        Delivery::Aggregate
+    } else {
+        count(lost);
+        Delivery::Tally
+    }
+}
+
+type Aggregates = aya_ebpf::btf_maps::HashMap<AggregateKey, Aggregate, AGGREGATES>;
+
+#[inline(always)]
+fn add(map: &Aggregates, key: &AggregateKey, place: &mut Aggregate) -> bool {
+    if let Some(found) = map.get_ptr_mut(key) {
+        // SAFETY: `count` is the first member of a map value.
+        add_one(unsafe { &raw mut (*found).count });
+        return true;
+    }
+    // SAFETY: key and value are of the map's types; the value is a map value itself.
+    let failed = unsafe {
+        bpf_map_update_elem(
+            core::ptr::from_ref(map).cast_mut().cast::<c_void>(),
+            core::ptr::from_ref(key).cast::<c_void>(),
+            core::ptr::from_mut(place).cast::<c_void>(),
+            NO_EXIST,
+        )
+    };
+    failed == 0
+}
+
+/// What the metrics and the cause need of a record.
+#[inline(always)]
+fn key_of(record: &ResetRecord) -> AggregateKey {
+    let server = record.role == role::SERVER && record.shape != shape::NONE;
+    let client = record.role == role::CLIENT && record.shape != shape::NONE;
+    let mut aspects = 0;
+    if record.unread > 0 {
+        aspects |= aspect::UNREAD;
+    }
+    if record.unacked > 0 {
+        aspects |= aspect::UNACKED;
+    }
+    if record.bytes_received > 0 {
+        aspects |= aspect::RECEIVED;
+    }
+    if record.bytes_sent > 0 {
+        aspects |= aspect::SENT;
+    }
+    if record.linger_ticks == 0 {
+        aspects |= aspect::LINGER_ZERO;
+    }
+    if record.linger2 < 0 {
+        aspects |= aspect::LINGER2_ABORT;
+    }
+    if record.probes_out > 0 {
+        aspects |= aspect::PROBES;
+    }
+    if record.closer.flags != 0 {
+        aspects |= aspect::EXITING;
+    }
+    if record.ticks_since_data_in != NEVER
+        && record.ticks_since_data_in > SILENT_TICKS
+        && record.ticks_since_data_out > SILENT_TICKS
+    {
+        aspects |= aspect::SILENT;
+    }
+    if record.fin_received_ns != 0 {
+        aspects |= aspect::FIN_RECEIVED;
+    }
+    AggregateKey {
+        owner_start_ns: record.owner.start_ns,
+        remote_addr: record.remote_addr,
+        local_addr: if server { record.local_addr } else { [0; 4] },
+        owner_pid: record.owner.pid,
+        closer_pid: record.closer.pid,
+        netns: record.netns,
+        reason: record.reason,
+        flags: record.flags,
+        aspects,
+        local_port: if server { record.local_port } else { 0 },
+        remote_port: if client { record.remote_port } else { 0 },
+        direction: record.direction,
+        role: record.role,
+        state_before: record.state_before,
+        shape: record.shape,
+        trigger_flags: record.trigger_flags,
+        ip_version: record.ip_version,
+        pad: [0; 6],
     }
 }
 

@@ -19,7 +19,7 @@ pub static SWITCHES: Switches = Switches {
     has_reason: 0,
     unmarked_null: 0,
     accept_two_args: 0,
-    pad: 0,
+    detail_rate: 0,
 };
 
 /// A kernel object; what it is, its type alias says.
@@ -110,6 +110,13 @@ pub fn has_reason() -> bool {
 pub fn unmarked_null() -> bool {
     // SAFETY: as in `member!`.
     unsafe { core::ptr::read_volatile(&raw const SWITCHES.unmarked_null) != 0 }
+}
+
+/// Resets of one source that are reported one by one, a second and CPU; 0 for all.
+#[inline(always)]
+pub fn detail_rate() -> u32 {
+    // SAFETY: as in `member!`.
+    unsafe { core::ptr::read_volatile(&raw const SWITCHES.detail_rate) }
 }
 
 /// Whether `inet_csk_accept` takes two arguments (6.10 and newer) instead of four.

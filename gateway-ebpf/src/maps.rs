@@ -4,12 +4,13 @@ use core::ffi::c_void;
 use core::ptr;
 
 use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::helpers::generated::bpf_sk_storage_get;
 use aya_ebpf::macros::btf_map;
 use gateway_ebpf_common::event::{ResetRecord, Task};
-use gateway_ebpf_common::tally::TALLIES;
+use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, TALLIES};
 
+use crate::emit::RateKey;
 use crate::kernel::Object;
 use crate::owner::{Facts, Gone, Tuple};
 
@@ -20,6 +21,32 @@ pub static EVENTS: RingBuf<ResetRecord, { 4 << 20 }> = RingBuf::new();
 /// What could not be delivered, by [`gateway_ebpf_common::tally::Tally`].
 #[btf_map]
 pub static TALLY: PerCpuArray<u64, TALLIES> = PerCpuArray::new();
+
+/// Resets that are not reported one by one. Two maps: the programs add to one while the agent
+/// empties the other.
+#[btf_map]
+pub static AGGREGATES_0: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap::new();
+
+/// See [`AGGREGATES_0`].
+#[btf_map]
+pub static AGGREGATES_1: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap::new();
+
+/// Which of the two the programs add to: 0 or 1.
+#[btf_map]
+pub static GENERATION: Array<u32, 1> = Array::new();
+
+/// Resets of each source in the second under way: (second, count).
+#[btf_map]
+pub static RATES: LruPerCpuHashMap<RateKey, [u64; 2], 1024> = LruPerCpuHashMap::new();
+
+/// Where `tcp_send_reset` makes its record. A program never interrupts itself on one CPU, but the
+/// other one may interrupt it: hence one each.
+#[btf_map]
+pub static SENT: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Where `tcp_receive_reset` makes its record.
+#[btf_map]
+pub static RECEIVED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 
 /// Facts of each TCP socket; they die with it.
 #[btf_map]

@@ -25,6 +25,8 @@ pub mod fact {
     pub const EXISTING: u8 = 2;
     /// A received reset was reported that may be data after close.
     pub const PROVISIONAL: u8 = 4;
+    /// That received reset was only counted in a tally.
+    pub const TALLIED: u8 = 16;
     /// A reset was sent or received; `tuple` holds.
     pub const RESET: u8 = 8;
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::config::Config;
+
 pub mod doctor;
 pub mod run;
 pub mod session;
@@ -19,9 +21,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// How much resetmon says about itself, on stderr
-    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
-    log_level: LogLevel,
+    /// How much resetmon says about itself, on stderr; overrides the configuration [default: info]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,13 +102,22 @@ pub fn main(cli: Cli) -> ExitCode {
 }
 
 fn init_log(cli: &Cli) {
-    let mut level = cli.log_level.level();
-    // The programs' diagnostics are wanted as soon as they are asked for.
-    let wanted = match &cli.command {
-        Command::Run(args) => args.capture.ebpf_log.level(),
-        Command::Watch(args) => args.capture.ebpf_log.level(),
+    let capture = match &cli.command {
+        Command::Run(args) => Some(&args.capture),
+        Command::Watch(args) => Some(&args.capture),
         Command::Doctor(_) => None,
     };
+    let mut level = match cli.log_level {
+        Some(level) => level.level(),
+        // What is wrong with the file is said when the command reads it.
+        None => capture
+            .and_then(|capture| Config::load(capture.config.as_deref()?).ok())
+            .map_or(Some(tracing::Level::INFO), |config| {
+                config.log_level.into_level()
+            }),
+    };
+    // The programs' diagnostics are wanted as soon as they are asked for.
+    let wanted = capture.and_then(|capture| capture.ebpf_log.level());
     let own = level.map_or("off".to_owned(), |level| level.to_string().to_lowercase());
     let filter = match wanted {
         Some(wanted) => {

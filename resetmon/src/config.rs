@@ -34,6 +34,9 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// `ring_buffer_bytes`: a power of two, at least 64 KiB, so that it is a multiple of any page.
     pub ring_buffer_bytes: u32,
+    /// `detail_rate`: resets of one source that are reported one by one, a second and CPU; 0 for
+    /// all. The rest is counted with the same labels.
+    pub detail_rate: u32,
     /// `events.path`: where every reset is written as a JSON line; `None` for nowhere.
     pub events: Option<EventsPath>,
     /// `metrics`: limits of the metrics page.
@@ -95,6 +98,7 @@ impl Default for Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9435),
             log_level: LevelFilter::INFO,
             ring_buffer_bytes: 4 << 20,
+            detail_rate: 2000,
             events: None,
             metrics: Metrics::default(),
             peers: Vec::new(),

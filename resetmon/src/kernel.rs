@@ -1,5 +1,6 @@
 //! The edge to the kernel: what it is, what it offers, what it reports.
 
+pub mod aggregate;
 pub mod attach;
 pub mod btf;
 pub mod capture;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod export;
 pub mod kernel;
+pub mod overflow;
 pub mod pipeline;
 pub mod reset;
 pub mod routes;

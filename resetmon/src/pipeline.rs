@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_ebpf_common::tally::Aggregate;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::attribution::leg::route_of;
@@ -16,7 +17,7 @@ use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::repeat::Repeats;
 use crate::kernel::clock::{Anchor, Clock};
-use crate::kernel::decode::{Record, decode};
+use crate::kernel::decode::{DecodeError, Record, decode, observation};
 use crate::kernel::observation::{Observation, Task};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
@@ -90,27 +91,39 @@ impl Pipeline {
             Ok(Record::Process { task, .. }) => self.processes.observe(&task),
             Ok(Record::Reset(observation)) => {
                 for observation in self.merge.push(observation) {
-                    out(self.finish(observation));
+                    out(self.finish(observation, 1));
                 }
             }
-            Err(error) => {
-                self.malformed += 1;
-                tracing::warn!("a record of the eBPF programs was skipped: {error}");
-            }
+            Err(error) => self.skip(&error, 1),
+        }
+    }
+
+    fn skip(&mut self, error: &DecodeError, records: u64) {
+        self.malformed = self.malformed.saturating_add(records);
+        tracing::warn!("a record of the eBPF programs was skipped: {error}");
+    }
+
+    /// Takes resets of one kind that the programs reported together.
+    pub fn feed_aggregate(&mut self, aggregate: &Aggregate, mut out: impl FnMut(Reset)) {
+        let reasons = &self.reasons;
+        let first = observation(&aggregate.first, self.clock.tick(), |n| reasons.name(n));
+        match first {
+            Ok(observation) => out(self.finish(observation, aggregate.count)),
+            Err(error) => self.skip(&error, aggregate.count),
         }
     }
 
     /// Hands over what was held back and is due at `now`, since boot.
     pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Reset)) {
         for observation in self.merge.expire(now) {
-            out(self.finish(observation));
+            out(self.finish(observation, 1));
         }
     }
 
     /// Hands over everything held back, at the end of a run.
     pub fn end(&mut self, mut out: impl FnMut(Reset)) {
         for observation in self.merge.finish() {
-            out(self.finish(observation));
+            out(self.finish(observation, 1));
         }
     }
 
@@ -120,7 +133,7 @@ impl Pipeline {
         self.merge.next_deadline()
     }
 
-    fn finish(&mut self, mut observation: Observation) -> Reset {
+    fn finish(&mut self, mut observation: Observation, packets: u64) -> Reset {
         let id = ResetId(self.next_id);
         self.next_id += 1;
         let repeat_of = self.repeats.mark(id, &mut observation);
@@ -141,6 +154,7 @@ impl Pipeline {
             diagnosis: diagnose(&observation),
             owner,
             closer,
+            packets,
             repeat_of,
             observation,
         }

@@ -104,6 +104,9 @@ pub struct Reset {
     pub route: Option<RouteMatch>,
     /// Cause and evidence.
     pub diagnosis: Diagnosis,
+    /// How many RSTs it stands for: over 1 where the programs reported several of one kind
+    /// together, because there were too many; this is then the first of them.
+    pub packets: u64,
     /// Set if it is a further packet of a logical reset already reported.
     pub repeat_of: Option<ResetId>,
 }

@@ -10,7 +10,9 @@ use gateway_ebpf_common::event::{REASON_ABSENT, direction, flag, shape};
 use gateway_ebpf_common::tally::Tally;
 
 use crate::emit;
+use crate::emit::Delivery;
 use crate::kernel::Object;
+use crate::maps::RECEIVED;
 use crate::owner::{self, fact};
 use crate::socket::{self, state};
 
@@ -28,12 +30,12 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         emit::count(Tally::Unreadable);
         return 0;
     }
-    let facts = owner::facts(sk);
+    let mut facts = owner::facts(sk);
     let provisional = state != state::ESTABLISHED
         && state != state::SYN_SENT
         && state != state::SYN_RECV
         && socket::shutdown(sk) & socket::RCV_SHUTDOWN != 0;
-    emit::reset(Tally::ReceivedLost, |record| {
+    let delivery = emit::reset(&RECEIVED, Tally::ReceivedLost, |record| {
         record.time_ns = owner::now();
         record.direction = direction::RECEIVED;
         record.reason = REASON_ABSENT;
@@ -47,7 +49,7 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         if provisional {
             record.flags |= flag::PROVISIONAL;
         }
-        if let Some(facts) = facts {
+        if let Some(facts) = &mut facts {
             facts.write(record);
             facts.tuple = tuple;
             facts.flags |= fact::RESET;
@@ -59,5 +61,11 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         record.flags |= flag::STATE_SEEN;
         true
     });
+    if provisional
+        && delivery == Delivery::Tally
+        && let Some(facts) = facts
+    {
+        facts.flags |= fact::TALLIED;
+    }
     0
 }

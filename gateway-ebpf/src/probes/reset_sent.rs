@@ -11,8 +11,9 @@ use aya_log_ebpf::debug;
 use gateway_ebpf_common::event::{REASON_ABSENT, ResetRecord, direction, flag, known_by, shape};
 use gateway_ebpf_common::tally::Tally;
 
+use crate::emit::Delivery;
 use crate::kernel::{self, Object};
-use crate::maps::{CLOSING_LISTENER, GONE, TIME_WAIT};
+use crate::maps::{CLOSING_LISTENER, GONE, SENT, TIME_WAIT};
 use crate::owner::{self, Facts, Gone, Tuple, fact};
 use crate::socket::state;
 use crate::{emit, packet, socket};
@@ -76,7 +77,7 @@ fn active(sk: Object, reason: u32) {
         return;
     }
     let facts = owner::facts(sk);
-    emit::reset(Tally::SentLost, |record| {
+    emit::reset(&SENT, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::FULL;
         record.state = socket::state_of(sk);
@@ -118,7 +119,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
     let netns = socket::netns(sk);
     if state == state::TIME_WAIT || state == state::NEW_SYN_RECV {
         let cookie = socket::cookie(sk);
-        emit::reset(Tally::SentLost, |record| {
+        emit::reset(&SENT, Tally::SentLost, |record| {
             begin(record, reason);
             record.shape = if state == state::TIME_WAIT {
                 shape::TIME_WAIT
@@ -149,8 +150,14 @@ fn passive(sk: Object, skb: Object, reason: u32) {
         emit::count(Tally::Unreadable);
         return;
     }
-    let facts = owner::facts(sk);
-    emit::reset(Tally::SentLost, |record| {
+    let mut facts = owner::facts(sk);
+    // What became of the received reset that this one may take back.
+    let known = facts.as_ref().map_or(0, |facts| facts.flags);
+    if known & fact::TALLIED != 0 {
+        emit::count(Tally::Retracted);
+    }
+    let retracts = known & (fact::PROVISIONAL | fact::TALLIED) == fact::PROVISIONAL;
+    let delivery = emit::reset(&SENT, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::FULL;
         record.state = state;
@@ -166,17 +173,17 @@ fn passive(sk: Object, skb: Object, reason: u32) {
         if state == state::LISTEN {
             // The reset concerns a connection that does not exist yet.
             record.flags |= flag::STATE_SEEN;
-            if let Some(facts) = facts {
+            if let Some(facts) = &facts {
                 record.owner = facts.owner;
                 record.role = facts.role;
             }
             return true;
         }
-        if let Some(facts) = facts {
+        if retracts {
+            record.flags |= flag::RETRACTS;
+        }
+        if let Some(facts) = &mut facts {
             facts.write(record);
-            if facts.flags & fact::PROVISIONAL != 0 {
-                record.flags |= flag::RETRACTS;
-            }
             facts.tuple = Tuple::of(record);
             facts.flags |= fact::RESET;
             if state == state::CLOSE && record.flags & flag::DEAD != 0 {
@@ -186,13 +193,16 @@ fn passive(sk: Object, skb: Object, reason: u32) {
         }
         true
     });
+    if retracts && delivery != Delivery::Ring {
+        emit::count(Tally::RetractLost);
+    }
 }
 
 /// An answer to a packet that met no socket.
 #[inline(always)]
 fn without_socket(skb: Object, reason: u32) {
     let netns = packet::netns(skb);
-    emit::reset(Tally::SentLost, |record| {
+    emit::reset(&SENT, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::NONE;
         record.netns = netns;

@@ -243,6 +243,7 @@ fn probes(checks: &mut Vec<Check>, kernel: &Kernel) {
         ring_buffer_bytes: 1 << 16,
         layout: kernel.layout,
         switches: kernel.switches,
+        detail_rate: 0,
         log_level: 0,
     };
     let attached = match attach::try_attach(OBJECT, &options) {

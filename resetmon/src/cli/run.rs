@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
@@ -21,6 +22,7 @@ use crate::kernel::attach::Attached;
 use crate::kernel::capture::Capture;
 use crate::kernel::probes::{Outcome, Verdict};
 use crate::kernel::tally::Tallies;
+use crate::overflow::{self, Overflow};
 use crate::pipeline::pump;
 use crate::reset::Reset;
 
@@ -39,6 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
 }
+
+const COUNTERS: &str = "the programs' counters cannot be read";
 
 /// Runs until SIGTERM or SIGINT.
 pub fn main(args: Args) -> anyhow::Result<()> {
@@ -63,8 +67,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
         attached,
         mut ring,
         tallies,
+        aggregates,
         ..
     } = capture;
+    let tallies = Arc::new(tallies);
+    let mut overflow = Overflow::new(aggregates, Arc::clone(&tallies));
+    let mut look = tokio::time::interval(overflow::EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let metrics = Metrics::new(Limits {
         max_series: config.metrics.max_series_per_family,
         max_idle: config.metrics.idle_series_ttl,
@@ -89,10 +98,14 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
     let take = |reset: Reset| {
         metrics.record(&reset);
-        page.resets.fetch_add(1, Ordering::Relaxed);
+        page.resets.fetch_add(reset.packets, Ordering::Relaxed);
         if let Some(events) = &events {
             events.write(to_json_line(&reset));
         }
+    };
+    let bare = |direction, packets| {
+        metrics.record_bare(direction, packets);
+        page.resets.fetch_add(packets, Ordering::Relaxed);
     };
     let mut resolver = session::Resolver::start(pipeline.routes());
     loop {
@@ -104,6 +117,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
                     resolver = session::Resolver::start(pipeline.routes());
                 }
             },
+            _ = look.tick() => {
+                overflow.collect(&mut pipeline, take, bare).context(COUNTERS)?;
+            }
             addresses = resolver.next() => pipeline.set_addresses(&addresses),
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
@@ -114,6 +130,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!("stopping");
     ring.drain(|record| pipeline.feed(record, take));
     pipeline.end(take);
+    overflow
+        .collect(&mut pipeline, take, bare)
+        .context(COUNTERS)?;
     drop(attached);
     drop(stop);
     server.await.context("the HTTP server failed")?;
@@ -144,7 +163,7 @@ fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter
 struct AgentPages {
     started: Instant,
     metrics: Metrics,
-    tallies: Tallies,
+    tallies: Arc<Tallies>,
     lost_lines: Option<Arc<AtomicU64>>,
     resets: AtomicU64,
     verdict: &'static str,
@@ -155,7 +174,7 @@ struct AgentPages {
 impl AgentPages {
     fn new(
         attached: &Attached,
-        tallies: Tallies,
+        tallies: Arc<Tallies>,
         metrics: Metrics,
         events: Option<&LineWriter>,
     ) -> Self {

@@ -52,6 +52,7 @@ pub(super) fn config_help() -> String {
 pub(super) fn open(args: &CaptureArgs, config: &Config) -> anyhow::Result<Capture> {
     let options = Options {
         ring_buffer_bytes: config.ring_buffer_bytes,
+        detail_rate: config.detail_rate,
         program_log: args.ebpf_log.level(),
     };
     let capture = Capture::open(OBJECT, &options)?;
@@ -91,6 +92,7 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
             "ring_buffer_bytes",
             new.ring_buffer_bytes != config.ring_buffer_bytes,
         ),
+        ("detail_rate", new.detail_rate != config.detail_rate),
         ("events", new.events != config.events),
         ("metrics", new.metrics != config.metrics),
         ("log_level", new.log_level != config.log_level),

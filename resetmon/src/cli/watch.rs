@@ -1,8 +1,10 @@
 //! `resetmon watch`: live resets in a terminal or a pipe.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
@@ -11,6 +13,7 @@ use crate::export::json::to_json_line;
 use crate::export::terminal::{self, Style};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
+use crate::overflow::{self, Overflow};
 use crate::pipeline::pump;
 use crate::reset::Reset;
 
@@ -72,6 +75,8 @@ impl Args {
     }
 }
 
+const COUNTERS: &str = "the programs' counters cannot be read";
+
 /// Watches until SIGTERM, SIGINT, or until nobody reads standard output any more.
 pub fn main(args: Args) -> anyhow::Result<()> {
     session::block_on(watch(args))
@@ -86,12 +91,18 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         attached,
         mut ring,
         tallies,
+        aggregates,
         ..
     } = capture;
+    let tallies = Arc::new(tallies);
+    let mut overflow = Overflow::new(aggregates, Arc::clone(&tallies));
+    let mut look = tokio::time::interval(overflow::EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
 
+    let mut bare: Vec<(Direction, u64)> = Vec::new();
     let mut resolver = session::Resolver::start(pipeline.routes());
     while screen.open() {
         tokio::select! {
@@ -102,6 +113,12 @@ async fn watch(args: Args) -> anyhow::Result<()> {
                     resolver = session::Resolver::start(pipeline.routes());
                 }
             },
+            _ = look.tick() => {
+                let bare = |direction, packets| bare.push((direction, packets));
+                overflow.collect(&mut pipeline, |reset| screen.show(&reset), bare)
+                    .context(COUNTERS)?;
+                screen.flush();
+            }
             addresses = resolver.next() => pipeline.set_addresses(&addresses),
             result = pump(&mut ring, &mut pipeline, |reset| screen.show(&reset)) => {
                 result.context("the ring buffer cannot be read")?;
@@ -111,17 +128,24 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     }
     ring.drain(|record| pipeline.feed(record, |reset| screen.show(&reset)));
     pipeline.end(|reset| screen.show(&reset));
+    let count = |direction, packets| bare.push((direction, packets));
+    overflow
+        .collect(&mut pipeline, |reset| screen.show(&reset), count)
+        .context(COUNTERS)?;
     screen.flush();
     drop(attached);
-    let lost: Vec<String> = tallies
-        .read()
-        .context("the programs' counters cannot be read")?
-        .into_iter()
-        .filter(|(_, total)| *total > 0)
-        .map(|(tally, total)| format!("{total} {}", tally.name()))
-        .collect();
-    if !lost.is_empty() {
-        tracing::warn!("not shown in full: {}", lost.join(", "));
+    for direction in [Direction::Sent, Direction::Received] {
+        let packets: u64 = bare
+            .iter()
+            .filter(|(which, _)| *which == direction)
+            .map(|(_, packets)| packets)
+            .sum();
+        if packets > 0 {
+            tracing::warn!(
+                "{packets} {} resets were too many to be shown",
+                direction.name()
+            );
+        }
     }
     screen.end()
 }

@@ -16,6 +16,7 @@ struct ConfigFile {
     listen: Option<Text>,
     log_level: Option<Text>,
     ring_buffer_bytes: Option<Text>,
+    detail_rate: Option<Text>,
     events: Option<EventsSection>,
     metrics: Option<MetricsSection>,
     peers: Option<Vec<PeerEntry>>,
@@ -71,6 +72,15 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         &mut config.ring_buffer_bytes,
         file.ring_buffer_bytes,
         value::ring_buffer,
+        problems,
+    );
+    set(
+        &mut config.detail_rate,
+        file.detail_rate,
+        |text| {
+            let number = value::number(text, 0, 1_000_000)?;
+            u32::try_from(number).map_err(|error| error.to_string())
+        },
         problems,
     );
     if let Some(path) = file.events.and_then(|events| events.path) {

@@ -111,6 +111,7 @@ impl<'a> From<&'a Reset> for Line<'a> {
             shutdown: shutdown(observation),
             flags: flags(observation),
             evidence: &reset.diagnosis.evidence,
+            packets: (reset.packets > 1).then_some(reset.packets),
             repeat_of: reset.repeat_of.map(|id| id.to_string()),
         }
     }

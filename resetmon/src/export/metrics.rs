@@ -14,7 +14,8 @@ use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::facts::idle;
-use crate::reset::Reset;
+use crate::kernel::observation::Direction;
+use crate::reset::{Reset, Sender};
 
 mod bounded;
 mod labels;
@@ -129,16 +130,16 @@ impl Metrics {
 
     fn record_at(&self, reset: &Reset, now: Instant) {
         let mut state = self.state();
-        *state.resets.at(reset.into(), now) += 1;
-        *state.processes.at(reset.into(), now) += 1;
-        *state.peers.at(reset.into(), now) += 1;
+        *state.resets.at(reset.into(), now) += reset.packets;
+        *state.processes.at(reset.into(), now) += reset.packets;
+        *state.peers.at(reset.into(), now) += reset.packets;
         if let Some(labels) = RouteLabels::of(reset) {
             let exemplar = [("id", reset.id.to_string())];
             let time = SystemTime::from(reset.time);
             state
                 .routes
                 .at(labels, now)
-                .inc_by(1, Some(exemplar), Some(time));
+                .inc_by(reset.packets, Some(exemplar), Some(time));
         }
         if reset.repeat_of.is_some() {
             return;
@@ -149,6 +150,18 @@ impl Metrics {
         if let Some(idle) = idle(&reset.observation) {
             state.idle.at(reset.into(), now).observe(idle.as_secs_f64());
         }
+    }
+
+    /// Counts `packets` resets of which nothing is known but the direction.
+    pub fn record_bare(&self, direction: Direction, packets: u64) {
+        let sender = match direction {
+            Direction::Sent => Sender::Local,
+            Direction::Received => Sender::Peer,
+        };
+        *self
+            .state()
+            .resets
+            .at(ResetLabels::bare(direction, sender), Instant::now()) += packets;
     }
 
     /// Takes over the total of events lost at `place` (`ring_buffer`, …), as its keeper counts it.

@@ -132,6 +132,7 @@ pub(crate) fn received() -> Reset {
                 "12345 bytes of the answer had come".to_owned(),
             ],
         },
+        packets: 1,
         repeat_of: None,
     }
 }

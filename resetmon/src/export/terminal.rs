@@ -127,7 +127,11 @@ pub fn lines(reset: &Reset, style: Style) -> String {
         return style.paint(DIM, &format!("{row} (+1 packet)")) + "\n";
     }
     let cause = reset.diagnosis.cause;
-    let mut lines = format!("{row} {}\n", style.paint(colour(cause), cause.name()));
+    let many = match reset.packets {
+        0 | 1 => String::new(),
+        packets => format!(" ×{packets}"),
+    };
+    let mut lines = format!("{row} {}{many}\n", style.paint(colour(cause), cause.name()));
     let indent = TIME + 1;
     let room = style.columns.map(|columns| columns.max(NARROWEST) - indent);
     for line in detail::lines(reset, room) {

@@ -2,12 +2,13 @@
 
 use std::io::Read as _;
 
-use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FExit, Iter, Program, ProgramError};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
 
+use super::aggregate::Aggregates;
 use super::clock::Sample;
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
 
@@ -20,6 +21,8 @@ pub struct Options {
     pub layout: Layout,
     /// Other differences of this kernel.
     pub switches: Switches,
+    /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
+    pub detail_rate: u32,
     /// The programs' own diagnostics; 0 for none, else an `aya_log::Level` number.
     pub log_level: u8,
 }
@@ -67,10 +70,14 @@ pub fn try_attach(object: &[u8], options: &Options) -> Result<Attached, AttachEr
     let refused = |error: &dyn std::error::Error| AttachError::Load(chain(error));
     let btf = AyaBtf::parse_file("/sys/kernel/btf/vmlinux", Endianness::default())
         .map_err(|error| refused(&error))?;
+    let switches = Switches {
+        detail_rate: options.detail_rate,
+        ..options.switches
+    };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("LAYOUT", &options.layout, true)
-        .override_global("SWITCHES", &options.switches, true)
+        .override_global("SWITCHES", &switches, true)
         .override_global(aya_log::LEVEL, &options.log_level, false)
         .map_max_entries("EVENTS", options.ring_buffer_bytes)
         .load(object)
@@ -212,6 +219,17 @@ impl Attached {
     /// The per-CPU tally; once.
     pub fn take_tally(&mut self) -> Result<PerCpuArray<MapData, u64>, AttachError> {
         PerCpuArray::try_from(self.take("TALLY")?).map_err(|_| AttachError::MapMissing("TALLY"))
+    }
+
+    /// The aggregates; once.
+    pub fn take_aggregates(&mut self) -> Result<Aggregates, AttachError> {
+        const NAMES: [&str; 2] = ["AGGREGATES_0", "AGGREGATES_1"];
+        let mut map =
+            |name| HashMap::try_from(self.take(name)?).map_err(|_| AttachError::MapMissing(name));
+        let maps = [map(NAMES[0])?, map(NAMES[1])?];
+        let generation = Array::try_from(self.take("GENERATION")?)
+            .map_err(|_| AttachError::MapMissing("GENERATION"))?;
+        Aggregates::new(maps, generation).map_err(|_| AttachError::MapMissing("GENERATION"))
     }
 
     /// Reads the kernel's clocks, by running the iterator that samples them once more.

@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::aggregate::Aggregates;
 use super::attach::{self, AttachError, Attached};
 use super::btf::{Btf, BtfError};
 use super::clock::{Anchor, Clock, hz_from_pair, hz_from_sample};
@@ -26,6 +27,8 @@ const SAMPLES_APART: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Bytes of the ring buffer: a power of two and a multiple of the page size.
     pub ring_buffer_bytes: u32,
+    /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
+    pub detail_rate: u32,
     /// Level of the programs' own diagnostics; `None` compiles them out of the loaded programs.
     pub program_log: Option<tracing::Level>,
 }
@@ -71,6 +74,8 @@ pub struct Capture {
     pub ring: Ring,
     /// What could not be delivered.
     pub tallies: Tallies,
+    /// What was not reported one by one.
+    pub aggregates: Aggregates,
     /// Kernel time to ours.
     pub clock: Clock,
     /// Names of the kernel's reasons.
@@ -154,6 +159,7 @@ impl Capture {
                 ring_buffer_bytes: options.ring_buffer_bytes,
                 layout: kernel.layout,
                 switches: kernel.switches,
+                detail_rate: options.detail_rate,
                 log_level: options.program_log.map_or(0, program_level),
             },
         )?;
@@ -163,10 +169,12 @@ impl Capture {
         let clock = Clock::new(tick_rate(&mut attached)?, Anchor::now());
         let ring = Ring::new(attached.take_events()?)?;
         let tallies = Tallies::new(attached.take_tally()?);
+        let aggregates = attached.take_aggregates()?;
         Ok(Self {
             attached,
             ring,
             tallies,
+            aggregates,
             clock,
             reasons: kernel.reasons,
             missing: kernel.missing,

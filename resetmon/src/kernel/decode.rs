@@ -100,7 +100,7 @@ pub fn decode(
     reason: impl Fn(u32) -> Reason,
 ) -> Result<Record, DecodeError> {
     match word(bytes, 0)? {
-        kind::RESET => reset(&whole::<ResetRecord>(bytes)?, tick, reason).map(Record::Reset),
+        kind::RESET => observation(&whole::<ResetRecord>(bytes)?, tick, reason).map(Record::Reset),
         kind::PROCESS => {
             let record = whole::<ProcessRecord>(bytes)?;
             let mut task = task(&record.task, "task.known_by")?;
@@ -155,7 +155,8 @@ fn word(bytes: &[u8], offset: usize) -> Result<u32, DecodeError> {
         })
 }
 
-fn reset(
+/// What one reset record says; see [`decode`].
+pub fn observation(
     record: &ResetRecord,
     tick: Duration,
     reason: impl Fn(u32) -> Reason,

@@ -130,6 +130,6 @@ pub fn switches(btf: &Btf) -> Switches {
             .function("inet_csk_accept")
             .is_some_and(|params| params.len() == 2)
             .into(),
-        pad: 0,
+        detail_rate: 0,
     }
 }

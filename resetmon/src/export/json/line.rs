@@ -124,6 +124,10 @@ pub struct Line<'a> {
     pub flags: Vec<&'static str>,
     /// The facts that decided the cause.
     pub evidence: &'a [String],
+    /// How many RSTs of one kind this line stands for, where they were too many to report one by
+    /// one; it then shows the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
     /// `id` of the reset of which this is a further packet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat_of: Option<String>,

@@ -118,6 +118,19 @@ impl From<&Reset> for ResetLabels {
     }
 }
 
+impl ResetLabels {
+    /// Of resets of which nothing else is known.
+    pub(super) fn bare(direction: Direction, sender: Sender) -> Self {
+        Self {
+            direction,
+            sender,
+            cause: Cause::Unknown,
+            stage: Stage::None,
+            reason: Arc::from(NO_REASON),
+        }
+    }
+}
+
 impl From<&Reset> for ProcessLabels {
     /// The owner of the socket, else who closed it; every name is empty where neither is known.
     ///

@@ -123,7 +123,7 @@ fn switches_of_the_recorded_kernels() {
             has_reason: u32::from(number >= fixtures::FIRST_WITH_REASON),
             unmarked_null: 0,
             accept_two_args: [0, 0, 1, 1, 1, 1][number],
-            pad: 0,
+            detail_rate: 0,
         };
         assert_eq!(switches(&fixture(number)), expected, "Linux {kernel}");
     }

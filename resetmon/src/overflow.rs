@@ -1,0 +1,131 @@
+//! The resets that did not come by the ring buffer: aggregates, and bare numbers.
+//!
+//! Together with the ring buffer they make the counts complete.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aya::maps::MapError;
+use gateway_ebpf_common::tally::Tally;
+
+use crate::kernel::aggregate::Aggregates;
+use crate::kernel::observation::Direction;
+use crate::kernel::tally::{Tallies, Totals, total};
+use crate::pipeline::Pipeline;
+use crate::reset::Reset;
+
+/// How often to look: the longest that a count is behind.
+pub const EVERY: Duration = Duration::from_secs(1);
+
+/// Collects what the ring buffer did not carry.
+pub struct Overflow {
+    aggregates: Aggregates,
+    tallies: Arc<Tallies>,
+    bare: Bare,
+}
+
+/// Resets of which nothing is known but the direction; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bare {
+    sent: u64,
+    received: u64,
+}
+
+impl Bare {
+    /// A received reset that was taken back later is none.
+    fn of(totals: &Totals) -> Self {
+        Self {
+            sent: total(totals, Tally::SentLost),
+            received: total(totals, Tally::ReceivedLost)
+                .saturating_sub(total(totals, Tally::Retracted)),
+        }
+    }
+
+    /// What came since `earlier`; never negative, because taking back comes after counting.
+    fn since(self, earlier: Self) -> [(Direction, u64); 2] {
+        [
+            (Direction::Sent, self.sent.saturating_sub(earlier.sent)),
+            (
+                Direction::Received,
+                self.received.saturating_sub(earlier.received),
+            ),
+        ]
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            sent: self.sent.max(other.sent),
+            received: self.received.max(other.received),
+        }
+    }
+}
+
+impl Overflow {
+    /// Over the maps of one object.
+    #[must_use]
+    pub fn new(aggregates: Aggregates, tallies: Arc<Tallies>) -> Self {
+        Self {
+            aggregates,
+            tallies,
+            bare: Bare::default(),
+        }
+    }
+
+    /// Hands over what has come since the last time: aggregates as resets with their number to
+    /// `out`, bare numbers to `bare`.
+    pub fn collect(
+        &mut self,
+        pipeline: &mut Pipeline,
+        mut out: impl FnMut(Reset),
+        mut bare: impl FnMut(Direction, u64),
+    ) -> Result<(), MapError> {
+        for aggregate in self.aggregates.drain()? {
+            pipeline.feed_aggregate(&aggregate, &mut out);
+        }
+        let now = Bare::of(&self.tallies.read()?);
+        for (direction, packets) in now.since(self.bare) {
+            if packets > 0 {
+                bare(direction, packets);
+            }
+        }
+        self.bare = self.bare.max(now);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(sent: u64, received: u64, retracted: u64) -> Totals {
+        Tally::ALL.map(|tally| {
+            let total = match tally {
+                Tally::SentLost => sent,
+                Tally::ReceivedLost => received,
+                Tally::Retracted => retracted,
+                _ => 1000,
+            };
+            (tally, total)
+        })
+    }
+
+    #[test]
+    fn bare_numbers_only_grow() {
+        let mut seen = Bare::default();
+        let mut counted = [0, 0];
+        for (totals, sum) in [
+            (totals(0, 0, 0), [0, 0]),
+            (totals(3, 2, 0), [3, 2]),
+            (totals(3, 2, 1), [3, 2]),
+            (totals(4, 3, 1), [4, 2]),
+            (totals(4, 5, 1), [4, 4]),
+        ] {
+            let now = Bare::of(&totals);
+            for (index, (_, packets)) in now.since(seen).into_iter().enumerate() {
+                counted[index] += packets;
+            }
+            seen = seen.max(now);
+            assert_eq!(counted, sum);
+        }
+    }
+}
