@@ -1,0 +1,90 @@
+//! Runs one scenario and compares.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::compare::{self, Kernel, Reporter};
+use crate::events::{Events, is_sent};
+use crate::netns::Netns;
+use crate::scenario::Scenario;
+use crate::scene::{Family, Scene};
+
+/// Longest time from the end of a fault to the last event of it.
+const REPORTED: Duration = Duration::from_secs(5);
+/// Endpoint of the reset that closes each scenario. Nobody listens there.
+const FENCE: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 99, 99, 99), 9);
+
+/// What a scenario left behind, kept so that its namespace's number is not used again and
+/// events that come too late are noticed.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Where it ran.
+    pub(crate) netns: Netns,
+    /// Events counted when it was judged.
+    pub(crate) events: usize,
+    /// What was wrong; empty if it passed.
+    pub(crate) wrong: Vec<String>,
+    /// The events, as reported.
+    pub(crate) seen: Vec<Value>,
+}
+
+/// Runs `scenario` and compares what `events` has of it.
+pub(crate) fn judge(
+    scenario: &Scenario,
+    family: Family,
+    events: &Events,
+    reporter: Reporter,
+    kernel: Kernel,
+) -> Result<Judged> {
+    let scene = Scene::new(family)?;
+    let before = scene.netns.resets_sent()?;
+    // Actors end with the script: what that makes is part of the scenario.
+    (scenario.run)(&scene).context("the script")?;
+    let (netns, names, late) = scene.finish();
+    let events = late.as_ref().map_or(events, |agent| &agent.events);
+    fence(&netns)?;
+    let counted = netns.resets_sent()? - before;
+
+    let expected = scenario.expect.len();
+    let all = events.wait(netns.inode(), REPORTED, |all| {
+        let (fences, seen): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|e| is_fence(e));
+        seen.len() >= expected && fences.len() >= fences_reported(kernel)
+    });
+    // The common agent saw this scenario too, but is not asked.
+    let total = if late.is_some() { usize::MAX } else { all.len() };
+    let sent = all.iter().filter(|event| is_sent(event)).count();
+    let (fences, seen): (Vec<Value>, Vec<Value>) = all.into_iter().partition(is_fence);
+    let mut wrong = compare::differences(scenario.expect, &seen, &names, reporter, kernel);
+    if fences.len() != fences_reported(kernel) {
+        wrong.push(format!("{} of the closing reset's events were reported", fences.len()));
+    }
+    if kernel.socketless && sent as u64 != counted {
+        wrong.push(format!("{sent} sent resets were reported; OutRsts grew by {counted}"));
+    }
+    if let Some(agent) = late {
+        agent.stop().context("the scenario's own agent")?;
+    }
+    Ok(Judged { netns, events: total, wrong, seen })
+}
+
+/// One more reset, of which everything is known: what was reported before it came before it.
+fn fence(netns: &Netns) -> Result<()> {
+    match netns.enter(|| TcpStream::connect(FENCE))? {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
+        other => bail!("the closing connection was not refused: {other:?}"),
+    }
+}
+
+/// Events that the closing reset makes: received, and sent where the kernel traces it.
+const fn fences_reported(kernel: Kernel) -> usize {
+    if kernel.socketless { 2 } else { 1 }
+}
+
+fn is_fence(event: &Value) -> bool {
+    let (ip, port) = FENCE;
+    let address = format!("{ip}:{port}");
+    event["local"] == address || event["remote"] == address
+}

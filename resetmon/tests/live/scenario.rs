@@ -1,0 +1,43 @@
+//! One row of the table: a fault, and what must be reported of it.
+
+use anyhow::Result;
+
+use crate::expected::Expected;
+use crate::scene::{Family, Scene};
+
+/// A fault and what must be reported of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// With which addresses it runs.
+    pub(crate) families: &'static [Family],
+    /// What it needs of the kernel and the machine.
+    pub(crate) needs: &'static [Need],
+    /// Makes the fault.
+    pub(crate) run: fn(&Scene) -> Result<()>,
+    /// What must be reported, in any order, and nothing else.
+    pub(crate) expect: &'static [Expected],
+}
+
+/// IPv4 and IPv6.
+pub(crate) const BOTH: &[Family] = &[Family::V4, Family::V6];
+/// IPv4, IPv6, and IPv4 by IPv6 sockets.
+pub(crate) const ALL: &[Family] = &[Family::V4, Family::V6, Family::Mapped];
+/// Only IPv4, where the family makes no difference.
+pub(crate) const ONE: &[Family] = &[Family::V4];
+
+/// What not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Multipath TCP, switched on.
+    Mptcp,
+    /// nft.
+    Nft,
+    /// /dev/net/tun.
+    Tun,
+    /// An agent that the scenario starts itself.
+    OwnAgent,
+    /// Resets without a socket and in TIME_WAIT are traced (Linux 6.10 and newer).
+    Socketless,
+}

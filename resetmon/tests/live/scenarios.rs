@@ -1,0 +1,28 @@
+//! The table: a row a fault.
+
+use crate::scenario::Scenario;
+
+mod answered;
+mod closed;
+mod destroyed;
+mod handshake;
+mod ownership;
+mod received;
+mod timers;
+mod undone;
+
+/// Every row.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    [
+        closed::SCENARIOS,
+        destroyed::SCENARIOS,
+        timers::SCENARIOS,
+        handshake::SCENARIOS,
+        answered::SCENARIOS,
+        received::SCENARIOS,
+        undone::SCENARIOS,
+        ownership::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
+}

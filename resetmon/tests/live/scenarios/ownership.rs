@@ -1,0 +1,393 @@
+//! Whose socket it is, and who closed it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+
+use crate::actor::command::{Command, Readiness, Setting};
+use crate::expected::{
+    ACCEPTED, BEFORE_START, BEFORE_START_SHARED, LISTENER, READ, received, sent,
+};
+use crate::scenario::{BOTH, Need, ONE, Scenario};
+use crate::scene::Scene;
+
+/// A name that must not break a line of output: a quote, a line feed, a byte that is not UTF-8,
+/// a backslash and an escape.
+const HOSTILE: &[u8] = b"a\"b\nc\xffd\\e\x1bf";
+
+pub(super) static SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "forked_child_closes",
+        families: BOTH,
+        needs: &[],
+        run: forked_child_closes,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("server", READ)
+                .closer("child"),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "passed_on_and_closed",
+        families: BOTH,
+        needs: &[],
+        run: passed_on_and_closed,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("server", ACCEPTED)
+                .closer("heir"),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "worker_reads",
+        families: BOTH,
+        needs: &[],
+        run: worker_reads,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("worker", READ),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "worker_is_reset",
+        families: BOTH,
+        needs: &[],
+        run: worker_is_reset,
+        expect: &[
+            sent("client", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("linger_abort")
+                .client("client"),
+            received("server", "client")
+                .before("established")
+                .cause("client_canceled")
+                .server("worker", READ),
+        ],
+    },
+    Scenario {
+        name: "workers_share_a_listener",
+        families: BOTH,
+        needs: &[],
+        run: workers_share_a_listener,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("worker 1", READ),
+            sent("server", "client 2")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("worker 2", READ),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+            received("client 2", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "worker_killed",
+        families: BOTH,
+        needs: &[],
+        run: worker_killed,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("process_killed")
+                .server("worker", READ)
+                .closer("worker")
+                .with(&[("/closer/exit_signal", "\"SIGKILL\"")]),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "thread_with_a_name",
+        families: ONE,
+        needs: &[],
+        run: thread_with_a_name,
+        expect: &[
+            sent("client", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("linger_abort")
+                .client("client")
+                .with(&[("/process/comm", "\"main-thread\"")]),
+            received("server", "client")
+                .before("established")
+                .cause("aborted_during_setup")
+                .server("server", ACCEPTED),
+        ],
+    },
+    Scenario {
+        name: "short_lived",
+        families: BOTH,
+        needs: &[],
+        run: short_lived,
+        expect: &[
+            sent("client", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("process_exit")
+                .client("client")
+                .closer("client")
+                .with(&[
+                    ("/process/name", "\"short-lived\""),
+                    ("/process/comm", "\"short-lived\""),
+                    ("/process/exe", "\"/tmp/resetmon-live/short-lived\""),
+                    ("/process/cmdline", "\"/tmp/resetmon-live/short-lived actor client\""),
+                    ("/closer/exit_status", "0"),
+                ]),
+            received("server", "client")
+                .before("established")
+                .cause("aborted_during_setup")
+                .server("server", ACCEPTED),
+        ],
+    },
+    Scenario {
+        name: "hostile_name",
+        families: ONE,
+        needs: &[],
+        run: hostile_name,
+        expect: &[
+            sent("client", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("linger_abort")
+                .client("client")
+                .with(&[("/process/comm", r#""a\"b\nc\ufffdd\\e\u001bf""#)]),
+            received("server", "client")
+                .before("established")
+                .cause("aborted_during_setup")
+                .server("server", ACCEPTED),
+        ],
+    },
+    Scenario {
+        name: "open_before_start",
+        families: BOTH,
+        needs: &[Need::OwnAgent],
+        run: open_before_start,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .owner("server", BEFORE_START),
+            received("client", "server")
+                .before("established")
+                .cause("unknown")
+                .owner("client", BEFORE_START),
+        ],
+    },
+    Scenario {
+        name: "open_in_two_processes_before_start",
+        families: ONE,
+        needs: &[Need::OwnAgent],
+        run: open_in_two_processes_before_start,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .owner("server", BEFORE_START_SHARED),
+            received("client", "server")
+                .before("established")
+                .cause("unknown")
+                .owner("client", BEFORE_START),
+        ],
+    },
+    Scenario {
+        name: "listening_before_start",
+        families: BOTH,
+        needs: &[Need::OwnAgent],
+        run: listening_before_start,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_state")
+                .before("established")
+                .cause("listener_closed")
+                .server("server", LISTENER),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_during_setup")
+                .client("client"),
+        ],
+    },
+];
+
+fn forked_child_closes(scene: &Scene) -> Result<()> {
+    let pair = scene.pair()?;
+    pair.connected.write(b"request")?;
+    pair.accepted.read(1)?;
+    let child = scene.fork(&pair.server, "child")?;
+    pair.accepted.close()?;
+    child.inherited(&pair.accepted).close()
+}
+
+fn passed_on_and_closed(scene: &Scene) -> Result<()> {
+    let pair = scene.pair()?;
+    pair.connected.write(b"request")?;
+    pair.accepted.wait(Readiness::Input)?;
+    let heir = scene.actor("heir")?;
+    let passed = heir.take(&pair.accepted)?;
+    pair.accepted.close()?;
+    passed.close()
+}
+
+/// A master that listens, a forked worker that accepts, and a client with a request for it, of
+/// which the worker has read one byte.
+fn prefork(scene: &Scene) -> Result<[crate::actor::Actor; 3]> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let worker = scene.fork(&server, "worker")?;
+    scene.connect(&client, "client", to)?.write(b"request")?;
+    worker.inherited(&listener).accept()?.0.read(1)?;
+    Ok([server, client, worker])
+}
+
+fn worker_reads(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let worker = scene.fork(&server, "worker")?;
+    scene.connect(&client, "client", to)?.write(b"request")?;
+    let (accepted, _) = worker.inherited(&listener).accept()?;
+    accepted.read(1)?;
+    accepted.close()
+}
+
+fn worker_is_reset(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let worker = scene.fork(&server, "worker")?;
+    let connected = scene.connect(&client, "client", to)?;
+    connected.write(b"request")?;
+    let (accepted, _) = worker.inherited(&listener).accept()?;
+    accepted.read(64)?;
+    connected.set(Setting::Linger(0))?;
+    connected.close()?;
+    accepted.read_fails(Errno::CONNRESET)
+}
+
+fn workers_share_a_listener(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let one = scene.fork(&server, "worker 1")?;
+    let two = scene.fork(&server, "worker 2")?;
+    for (worker, name) in [(&one, "client"), (&two, "client 2")] {
+        scene.connect(&client, name, to)?.write(b"request")?;
+        let (accepted, _) = worker.inherited(&listener).accept()?;
+        accepted.read(1)?;
+        accepted.close()?;
+    }
+    Ok(())
+}
+
+fn worker_killed(scene: &Scene) -> Result<()> {
+    let [_server, _client, worker] = prefork(scene)?;
+    worker.kill()
+}
+
+/// The kernel's current task is a thread; a reader knows the process.
+fn thread_with_a_name(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    client.act(&Command::Rename { name: b"main-thread".to_vec() })?;
+    let socket = client.socket(to)?;
+    let in_thread = |command| {
+        let command = Box::new(command);
+        client.act(&Command::InThread { thread: "io-thread".to_owned(), command })
+    };
+    in_thread(Command::Connect { name: socket.name(), to })?;
+    scene.name("client", socket.local()?);
+    listener.accept()?;
+    socket.set(Setting::Linger(0))?;
+    in_thread(Command::Close { name: socket.name() })?;
+    Ok(())
+}
+
+/// A process of its own executable that is gone when its reset is reported.
+fn short_lived(scene: &Scene) -> Result<()> {
+    let program = PathBuf::from("/tmp/resetmon-live/short-lived");
+    std::fs::create_dir_all("/tmp/resetmon-live")?;
+    let this = std::env::current_exe()?;
+    let _ = std::fs::remove_file(&program);
+    std::fs::copy(this, &program).context("copy this test")?;
+    let (server, client) = (scene.actor("server")?, scene.actor_from("client", &program)?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let socket = client.socket(to)?;
+    scene.name("client", socket.bind(scene.loopback(0))?);
+    client.start_step(&Command::Sequence(vec![
+        Command::Set { name: socket.name(), option: Setting::Linger(0) },
+        Command::Connect { name: socket.name(), to },
+        Command::Exit { status: 0 },
+    ]))?;
+    listener.accept()?;
+    client.ended()
+}
+
+fn hostile_name(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    client.act(&Command::Rename { name: HOSTILE.to_vec() })?;
+    let connected = scene.connect(&client, "client", to)?;
+    listener.accept()?;
+    connected.set(Setting::Linger(0))?;
+    connected.close()
+}
+
+fn open_before_start(scene: &Scene) -> Result<()> {
+    let pair = scene.pair()?;
+    scene.start_agent()?;
+    pair.connected.write(b"request")?;
+    pair.accepted.wait(Readiness::Input)?;
+    pair.accepted.close()
+}
+
+fn open_in_two_processes_before_start(scene: &Scene) -> Result<()> {
+    let pair = scene.pair()?;
+    let child = scene.fork(&pair.server, "child")?;
+    scene.start_agent()?;
+    pair.connected.write(b"request")?;
+    pair.accepted.wait(Readiness::Input)?;
+    child.inherited(&pair.accepted).close()?;
+    pair.accepted.close()
+}
+
+fn listening_before_start(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    scene.start_agent()?;
+    let _connected = scene.connect(&client, "client", to)?;
+    listener.close()
+}
