@@ -50,8 +50,14 @@ impl Actor {
     pub(crate) fn start(name: &'static str, program: &Path, namespace: &Netns) -> Result<Self> {
         let (ours, theirs) = Channel::pair()?;
         let mut command = std::process::Command::new(program);
-        command.args(["actor", name]).stdin(Stdio::from(theirs)).stdout(Stdio::null());
-        let child = namespace.run_in(&mut command).spawn().context("start an actor")?;
+        command
+            .args(["actor", name])
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null());
+        let child = namespace
+            .run_in(&mut command)
+            .spawn()
+            .context("start an actor")?;
         let pid = child.id();
         Self::new(name, pid, ours, Some(child))
     }
@@ -59,10 +65,20 @@ impl Actor {
     fn new(name: &'static str, pid: u32, fd: OwnedFd, child: Option<Child>) -> Result<Self> {
         let channel = Channel::new(fd);
         channel.limit(PATIENCE)?;
-        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("process id")?;
+        let raw = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("process id")?;
         let handle = pidfd_open(raw, PidfdFlags::empty()).context("pidfd_open of an actor")?;
         let (child, sockets) = (RefCell::new(child), Cell::new(0));
-        Ok(Self(Rc::new(Inner { name, pid, handle, channel, child, sockets })))
+        Ok(Self(Rc::new(Inner {
+            name,
+            pid,
+            handle,
+            channel,
+            child,
+            sockets,
+        })))
     }
 
     /// Its process id.
@@ -77,7 +93,11 @@ impl Actor {
 
     /// Waits for the step started, and answers even if it failed.
     pub(crate) fn outcome(&self) -> Result<(Reply, Option<OwnedFd>)> {
-        let answer = self.0.channel.receive().with_context(|| format!("{} answers", self.0.name))?;
+        let answer = self
+            .0
+            .channel
+            .receive()
+            .with_context(|| format!("{} answers", self.0.name))?;
         answer.with_context(|| format!("{} has ended", self.0.name))
     }
 
@@ -123,14 +143,21 @@ impl Actor {
     /// A socket, of Multipath TCP if `mptcp`.
     pub(crate) fn open(&self, like: SocketAddr, mptcp: bool) -> Result<Socket> {
         let socket = self.fresh();
-        self.act(&Command::Socket { name: socket.name.clone(), like, mptcp })?;
+        self.act(&Command::Socket {
+            name: socket.name.clone(),
+            like,
+            mptcp,
+        })?;
         Ok(socket)
     }
 
     fn fresh(&self) -> Socket {
         let number = self.0.sockets.replace(self.0.sockets.get() + 1);
         // The process id keeps a forked child's sockets apart from the inherited ones.
-        Socket { actor: self.clone(), name: format!("{}-{number}", self.0.pid) }
+        Socket {
+            actor: self.clone(),
+            name: format!("{}-{number}", self.0.pid),
+        }
     }
 
     /// fork(): the child has copies of all sockets.
@@ -143,15 +170,27 @@ impl Actor {
 
     /// The same socket as inherited by this forked child.
     pub(crate) fn inherited(&self, socket: &Socket) -> Socket {
-        Socket { actor: self.clone(), name: socket.name.clone() }
+        Socket {
+            actor: self.clone(),
+            name: socket.name.clone(),
+        }
     }
 
     /// Takes a socket over from another process (SCM_RIGHTS); both have it then.
     pub(crate) fn take(&self, socket: &Socket) -> Result<Socket> {
-        let (_, fd) =
-            socket.actor.act_with(&Command::Give { name: socket.name.clone() }, None)?;
+        let (_, fd) = socket.actor.act_with(
+            &Command::Give {
+                name: socket.name.clone(),
+            },
+            None,
+        )?;
         let taken = self.fresh();
-        self.act_with(&Command::Take { name: taken.name.clone() }, fd.as_ref())?;
+        self.act_with(
+            &Command::Take {
+                name: taken.name.clone(),
+            },
+            fd.as_ref(),
+        )?;
         Ok(taken)
     }
 
@@ -162,7 +201,12 @@ impl Actor {
         remote: SocketAddr,
         state: DestroyState,
     ) -> Result<()> {
-        self.act(&Command::Destroy { local, remote, state }).map(drop)
+        self.act(&Command::Destroy {
+            local,
+            remote,
+            state,
+        })
+        .map(drop)
     }
 
     /// kill -9, and waits until the process has closed everything.
@@ -228,28 +272,43 @@ impl Socket {
     /// bind() and listen(). Answers the address, never v4-mapped.
     pub(crate) fn listen(&self, at: SocketAddr, backlog: i32) -> Result<SocketAddr> {
         self.bind(at)?;
-        self.address(&Command::Listen { name: self.name(), backlog })
+        self.address(&Command::Listen {
+            name: self.name(),
+            backlog,
+        })
     }
 
     /// bind(). Answers the address, never v4-mapped.
     pub(crate) fn bind(&self, at: SocketAddr) -> Result<SocketAddr> {
-        self.address(&Command::Bind { name: self.name(), to: at })
+        self.address(&Command::Bind {
+            name: self.name(),
+            to: at,
+        })
     }
 
     /// connect(). Answers the local address, never v4-mapped.
     pub(crate) fn connect(&self, to: SocketAddr) -> Result<SocketAddr> {
-        self.address(&Command::Connect { name: self.name(), to })
+        self.address(&Command::Connect {
+            name: self.name(),
+            to,
+        })
     }
 
     /// Sends the SYN. Answers the local address, never v4-mapped.
     pub(crate) fn start_connect(&self, to: SocketAddr) -> Result<SocketAddr> {
-        self.address(&Command::StartConnect { name: self.name(), to })
+        self.address(&Command::StartConnect {
+            name: self.name(),
+            to,
+        })
     }
 
     /// accept(), by `actor` (which has the listener too). Answers the connection and its peer.
     pub(crate) fn accept(&self) -> Result<(Self, SocketAddr)> {
         let connection = self.actor.fresh();
-        let command = Command::Accept { listener: self.name(), name: connection.name() };
+        let command = Command::Accept {
+            listener: self.name(),
+            name: connection.name(),
+        };
         let peer = self.address(&command)?;
         Ok((connection, peer))
     }
@@ -257,7 +316,10 @@ impl Socket {
     /// Waits for input, then reads at most `length` bytes.
     pub(crate) fn read(&self, length: usize) -> Result<Vec<u8>> {
         self.wait(Readiness::Input)?;
-        match self.step(&Command::Read { name: self.name(), length })? {
+        match self.step(&Command::Read {
+            name: self.name(),
+            length,
+        })? {
             Reply::Bytes(bytes) => Ok(bytes),
             other => bail!("read answered {other:?}"),
         }
@@ -265,17 +327,41 @@ impl Socket {
 
     /// Reads, which must fail with `errno`.
     pub(crate) fn read_fails(&self, errno: Errno) -> Result<()> {
-        self.actor.fails(&Command::Read { name: self.name(), length: 1 }, errno)
+        self.actor.fails(
+            &Command::Read {
+                name: self.name(),
+                length: 1,
+            },
+            errno,
+        )
     }
 
     /// Writes all of it.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.step(&Command::Write { name: self.name(), bytes: bytes.to_vec() }).map(drop)
+        self.step(&Command::Write {
+            name: self.name(),
+            bytes: bytes.to_vec(),
+        })
+        .map(drop)
     }
 
     /// Waits for an event.
     pub(crate) fn wait(&self, what: Readiness) -> Result<()> {
-        self.step(&Command::Await { name: self.name(), what }).map(drop)
+        self.step(&Command::Await {
+            name: self.name(),
+            what,
+        })
+        .map(drop)
+    }
+
+    /// Waits until the peer has acknowledged our FIN: FIN_WAIT2.
+    pub(crate) fn wait_for_fin_wait2(&self) -> Result<()> {
+        const FIN_WAIT2: u8 = 5;
+        self.step(&Command::AwaitState {
+            name: self.name(),
+            state: FIN_WAIT2,
+        })
+        .map(drop)
     }
 
     /// close().
@@ -285,22 +371,35 @@ impl Socket {
 
     /// shutdown(SHUT_WR).
     pub(crate) fn finish(&self) -> Result<()> {
-        self.step(&Command::Shutdown { name: self.name(), how: Half::Write }).map(drop)
+        self.step(&Command::Shutdown {
+            name: self.name(),
+            how: Half::Write,
+        })
+        .map(drop)
     }
 
     /// shutdown(SHUT_RDWR).
     pub(crate) fn shut(&self) -> Result<()> {
-        self.step(&Command::Shutdown { name: self.name(), how: Half::Both }).map(drop)
+        self.step(&Command::Shutdown {
+            name: self.name(),
+            how: Half::Both,
+        })
+        .map(drop)
     }
 
     /// connect(AF_UNSPEC).
     pub(crate) fn disconnect(&self) -> Result<()> {
-        self.step(&Command::Disconnect { name: self.name() }).map(drop)
+        self.step(&Command::Disconnect { name: self.name() })
+            .map(drop)
     }
 
     /// Sets an option.
     pub(crate) fn set(&self, option: Setting) -> Result<()> {
-        self.step(&Command::Set { name: self.name(), option }).map(drop)
+        self.step(&Command::Set {
+            name: self.name(),
+            option,
+        })
+        .map(drop)
     }
 }
 

@@ -31,12 +31,16 @@ impl Agent {
     pub(crate) fn start() -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
         command.args(["watch", "--json"]);
-        Self::spawn(&mut command, |line| line.contains("ready"), |events, line| {
-            events.push(match serde_json::from_str(line) {
-                Ok(event) => event,
-                Err(error) => json!({"not_json": line, "error": error.to_string()}),
-            });
-        })
+        Self::spawn(
+            &mut command,
+            |line| line.contains("ready"),
+            |events, line| {
+                events.push(match serde_json::from_str(line) {
+                    Ok(event) => event,
+                    Err(error) => json!({"not_json": line, "error": error.to_string()}),
+                });
+            },
+        )
     }
 
     /// Starts `command`, whose stderr says when it is ready and whose stdout has an event a line.
@@ -75,7 +79,11 @@ impl Agent {
                 }
             });
         });
-        let agent = Self { events, child, readers: vec![read_out, read_err] };
+        let agent = Self {
+            events,
+            child,
+            readers: vec![read_out, read_err],
+        };
         let end = Instant::now() + START;
         let mut seen = Vec::new();
         loop {
@@ -91,7 +99,11 @@ impl Agent {
     pub(crate) fn complaints(&self) -> Vec<Value> {
         let mut found = Vec::new();
         self.events.change(|events| {
-            found = events.iter().filter(|event| event["not_json"].is_string()).cloned().collect();
+            found = events
+                .iter()
+                .filter(|event| event["not_json"].is_string())
+                .cloned()
+                .collect();
         });
         found
     }
@@ -119,7 +131,10 @@ impl Drop for Agent {
 
 /// SIGTERM, and waits for the end.
 pub(crate) fn terminate(child: &mut Child) -> Result<std::process::ExitStatus> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("process id")?;
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("process id")?;
     kill_process(pid, Signal::TERM).context("send SIGTERM")?;
     let end = Instant::now() + END;
     loop {

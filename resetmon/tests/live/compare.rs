@@ -82,7 +82,10 @@ pub(crate) fn differences(
 /// Same direction and endpoints.
 fn same_packet(one: &Expected, event: &Value, names: &Names) -> bool {
     let is = |key: &str, name: &str| {
-        names.endpoints.get(name).is_some_and(|address| event[key] == address.to_string())
+        names
+            .endpoints
+            .get(name)
+            .is_some_and(|address| event[key] == address.to_string())
     };
     event["direction"] == one.direction && is("local", one.local) && is("remote", one.remote)
 }
@@ -95,12 +98,18 @@ fn members(
     reporter: Reporter,
     kernel: Kernel,
 ) -> Vec<String> {
-    let mut check = Check { event, reporter, wrong: Vec::new() };
+    let mut check = Check {
+        event,
+        reporter,
+        wrong: Vec::new(),
+    };
     check.is("/direction", &json!(one.direction));
     for (pointer, name) in [("/local", one.local), ("/remote", one.remote)] {
         match names.endpoints.get(name) {
             Some(address) => check.is(pointer, &json!(address.to_string())),
-            None => check.wrong.push(format!("the script has no endpoint {name}")),
+            None => check
+                .wrong
+                .push(format!("the script has no endpoint {name}")),
         }
     }
     if kernel.reason {
@@ -111,19 +120,30 @@ fn members(
         return check.wrong;
     }
     check.is("/cause", &json!(one.cause));
-    check.is("/sender", &json!(if one.direction == "sent" { "local" } else { "peer" }));
+    check.is(
+        "/sender",
+        &json!(if one.direction == "sent" {
+            "local"
+        } else {
+            "peer"
+        }),
+    );
     check.is("/role", &json!(one.role));
     check.is("/fin_received", &json!(one.fin_received));
     check.is("/fin_sent", &json!(one.fin_sent));
     check.who("/process", one.process, names);
     check.who("/closer", one.closer, names);
     if event["repeat_of"].is_string() != one.repeat {
-        check.wrong.push(format!("repeat_of is {}", event["repeat_of"]));
+        check
+            .wrong
+            .push(format!("repeat_of is {}", event["repeat_of"]));
     }
     for (pointer, value) in one.more {
         match serde_json::from_str(value) {
             Ok(value) => check.is(pointer, &value),
-            Err(error) => check.wrong.push(format!("the table's {value} is not JSON: {error}")),
+            Err(error) => check
+                .wrong
+                .push(format!("the table's {value} is not JSON: {error}")),
         }
     }
     check.wrong
@@ -142,7 +162,8 @@ impl Check<'_> {
             seen => seen.unwrap_or(&Value::Null),
         };
         if seen != expected {
-            self.wrong.push(format!("{} is {seen}, not {expected}", &pointer[1..]));
+            self.wrong
+                .push(format!("{} is {seen}, not {expected}", &pointer[1..]));
         }
     }
 
@@ -154,7 +175,9 @@ impl Check<'_> {
         };
         match names.processes.get(who.name) {
             Some(pid) => self.is(&format!("{pointer}/pid"), &json!(pid)),
-            None => self.wrong.push(format!("the script has no process {}", who.name)),
+            None => self
+                .wrong
+                .push(format!("the script has no process {}", who.name)),
         }
         let known_by = &self.event[&pointer[1..]]["known_by"];
         if !who.known_by.iter().any(|word| known_by == word) {

@@ -44,13 +44,20 @@ impl Events {
             if enough(&found) || left.is_zero() {
                 return found;
             }
-            guard = changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+            guard = changed
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
 
 fn in_netns(events: &[Value], netns: u32) -> Vec<Value> {
-    events.iter().filter(|event| event["netns"] == netns).cloned().collect()
+    events
+        .iter()
+        .filter(|event| event["netns"] == netns)
+        .cloned()
+        .collect()
 }
 
 /// Whether an event is a reset sent.

@@ -80,18 +80,27 @@ pub(crate) const fn sent(local: &'static str, remote: &'static str) -> Expected 
 
 /// A reset that `local` received from `remote`.
 pub(crate) const fn received(local: &'static str, remote: &'static str) -> Expected {
-    Expected { direction: "received", ..sent(local, remote) }
+    Expected {
+        direction: "received",
+        ..sent(local, remote)
+    }
 }
 
 impl Expected {
     /// With this kernel reason.
     pub(crate) const fn reason(self, reason: &'static str) -> Self {
-        Self { reason: Some(reason), ..self }
+        Self {
+            reason: Some(reason),
+            ..self
+        }
     }
 
     /// In this state before.
     pub(crate) const fn before(self, state: &'static str) -> Self {
-        Self { before: Some(state), ..self }
+        Self {
+            before: Some(state),
+            ..self
+        }
     }
 
     /// With this conclusion.
@@ -101,7 +110,10 @@ impl Expected {
 
     /// The client's socket, owned by process `name`.
     pub(crate) const fn client(self, name: &'static str) -> Self {
-        Self { role: Some("client"), ..self.owner(name, CONNECT) }
+        Self {
+            role: Some("client"),
+            ..self.owner(name, CONNECT)
+        }
     }
 
     /// A server's socket, owned by process `name`.
@@ -110,36 +122,53 @@ impl Expected {
         name: &'static str,
         known_by: &'static [&'static str],
     ) -> Self {
-        Self { role: Some("server"), ..self.owner(name, known_by) }
+        Self {
+            role: Some("server"),
+            ..self.owner(name, known_by)
+        }
     }
 
     /// Owned by process `name`, whatever its role.
-    pub(crate) const fn owner(
-        self,
-        name: &'static str,
-        known_by: &'static [&'static str],
-    ) -> Self {
-        Self { process: Some(Who { name, known_by }), ..self }
+    pub(crate) const fn owner(self, name: &'static str, known_by: &'static [&'static str]) -> Self {
+        Self {
+            process: Some(Who { name, known_by }),
+            ..self
+        }
     }
 
     /// Closed by process `name`, which is another or a dying one.
     pub(crate) const fn closer(self, name: &'static str) -> Self {
-        Self { closer: Some(Who { name, known_by: CURRENT }), ..self }
+        Self {
+            closer: Some(Who {
+                name,
+                known_by: CURRENT,
+            }),
+            ..self
+        }
     }
 
     /// After the peer's FIN.
     pub(crate) const fn fin_received(self) -> Self {
-        Self { fin_received: true, ..self }
+        Self {
+            fin_received: true,
+            ..self
+        }
     }
 
     /// After our FIN.
     pub(crate) const fn fin_sent(self) -> Self {
-        Self { fin_sent: true, ..self }
+        Self {
+            fin_sent: true,
+            ..self
+        }
     }
 
     /// A further packet of a reset already reported.
     pub(crate) const fn repeat(self) -> Self {
-        Self { repeat: true, ..self }
+        Self {
+            repeat: true,
+            ..self
+        }
     }
 
     /// With these members: JSON pointer and value as JSON.

@@ -42,8 +42,20 @@ pub(crate) fn judge(
     let scene = Scene::new(family)?;
     let before = scene.netns.resets_sent()?;
     // Actors end with the script: what that makes is part of the scenario.
-    (scenario.run)(&scene).context("the script")?;
+    let script = (scenario.run)(&scene);
     let (netns, names, late) = scene.finish();
+    if let Err(error) = script {
+        let (wrong, seen) = (
+            vec![format!("the script: {error:#}")],
+            events.of(netns.inode()),
+        );
+        return Ok(Judged {
+            netns,
+            events: usize::MAX,
+            wrong,
+            seen,
+        });
+    }
     let events = late.as_ref().map_or(events, |agent| &agent.events);
     fence(&netns)?;
     let counted = netns.resets_sent()? - before;
@@ -54,20 +66,34 @@ pub(crate) fn judge(
         seen.len() >= expected && fences.len() >= fences_reported(kernel)
     });
     // The common agent saw this scenario too, but is not asked.
-    let total = if late.is_some() { usize::MAX } else { all.len() };
+    let total = if late.is_some() {
+        usize::MAX
+    } else {
+        all.len()
+    };
     let sent = all.iter().filter(|event| is_sent(event)).count();
     let (fences, seen): (Vec<Value>, Vec<Value>) = all.into_iter().partition(is_fence);
     let mut wrong = compare::differences(scenario.expect, &seen, &names, reporter, kernel);
     if fences.len() != fences_reported(kernel) {
-        wrong.push(format!("{} of the closing reset's events were reported", fences.len()));
+        wrong.push(format!(
+            "{} of the closing reset's events were reported",
+            fences.len()
+        ));
     }
     if kernel.socketless && sent as u64 != counted {
-        wrong.push(format!("{sent} sent resets were reported; OutRsts grew by {counted}"));
+        wrong.push(format!(
+            "{sent} sent resets were reported; OutRsts grew by {counted}"
+        ));
     }
     if let Some(agent) = late {
         agent.stop().context("the scenario's own agent")?;
     }
-    Ok(Judged { netns, events: total, wrong, seen })
+    Ok(Judged {
+        netns,
+        events: total,
+        wrong,
+        seen,
+    })
 }
 
 /// One more reset, of which everything is known: what was reported before it came before it.

@@ -83,7 +83,12 @@ impl Options {
 /// Whether everything passed.
 fn run(options: &Options) -> Result<bool> {
     let rows: Vec<(&Scenario, Family)> = scenarios::all()
-        .flat_map(|scenario| scenario.families.iter().map(move |family| (scenario, *family)))
+        .flat_map(|scenario| {
+            scenario
+                .families
+                .iter()
+                .map(move |family| (scenario, *family))
+        })
         .filter(|(scenario, _)| options.wants(scenario.name))
         .collect();
     if options.list {
@@ -99,7 +104,10 @@ fn run(options: &Options) -> Result<bool> {
     if !rows.is_empty() {
         run_rows(&rows, options, &mut tally)?;
     }
-    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    println!(
+        "{} passed, {} failed, {} skipped",
+        tally.passed, tally.failed, tally.skipped
+    );
     Ok(tally.failed == 0)
 }
 
@@ -121,7 +129,10 @@ fn run_rows(rows: &[(&Scenario, Family)], options: &Options, tally: &mut Tally) 
     let mut judged: Vec<(String, Judged)> = Vec::new();
     for (scenario, family) in rows {
         let title = format!("{} {}", scenario.name, family.name());
-        if let Some((_, why)) = missing.iter().find(|(need, _)| scenario.needs.contains(need)) {
+        if let Some((_, why)) = missing
+            .iter()
+            .find(|(need, _)| scenario.needs.contains(need))
+        {
             println!("{title:<44} skipped: {why}");
             tally.skipped += 1;
             continue;
@@ -155,7 +166,10 @@ fn run_rows(rows: &[(&Scenario, Family)], options: &Options, tally: &mut Tally) 
     for (title, one) in &judged {
         let now = agent.events.of(one.netns.inode());
         if now.len() > one.events {
-            println!("{title:<44} FAILED: {} events came too late", now.len() - one.events);
+            println!(
+                "{title:<44} FAILED: {} events came too late",
+                now.len() - one.events
+            );
             print_events(&now[one.events..]);
             tally.failed += 1;
             tally.passed -= usize::from(one.wrong.is_empty());
@@ -182,7 +196,10 @@ fn kernel() -> Result<Kernel> {
     let types = std::fs::read("/sys/kernel/btf/vmlinux")
         .context("/sys/kernel/btf/vmlinux: the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")?;
     let reason = types.windows(14).any(|window| window == b"sk_rst_reason\0");
-    Ok(Kernel { reason, socketless: reason })
+    Ok(Kernel {
+        reason,
+        socketless: reason,
+    })
 }
 
 /// What this machine or run lacks, and in which words.
@@ -192,7 +209,10 @@ fn missing(kernel: Kernel, reporter: Reporter) -> Vec<(Need, String)> {
     {
         missing.push((Need::Mptcp, "net.mptcp.enabled is not 1".to_owned()));
     }
-    if !std::process::Command::new("nft").arg("--version").output().is_ok_and(|o| o.status.success())
+    if !std::process::Command::new("nft")
+        .arg("--version")
+        .output()
+        .is_ok_and(|o| o.status.success())
     {
         missing.push((Need::Nft, "nft is not installed".to_owned()));
     }

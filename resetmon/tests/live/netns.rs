@@ -26,9 +26,13 @@ impl Netns {
             // with others by CLONE_NEWNET.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }
                 .context("make a network namespace: needs root (CAP_SYS_ADMIN)")?;
-            let file = File::open("/proc/thread-self/ns/net").context("/proc/thread-self/ns/net")?;
+            let file =
+                File::open("/proc/thread-self/ns/net").context("/proc/thread-self/ns/net")?;
             let inode = u32::try_from(file.metadata()?.ino()).context("inode of the namespace")?;
-            Ok(Self { file: Arc::new(file.into()), inode })
+            Ok(Self {
+                file: Arc::new(file.into()),
+                inode,
+            })
         })?;
         namespace.enter(|| set_up("lo"))??;
         Ok(namespace)
@@ -75,7 +79,10 @@ impl Netns {
     /// Adds nft rules.
     pub(crate) fn nft(&self, rules: &str) -> Result<()> {
         let mut command = Command::new("nft");
-        let output = self.run_in(command.arg(rules)).output().context("run nft")?;
+        let output = self
+            .run_in(command.arg(rules))
+            .output()
+            .context("run nft")?;
         if !output.status.success() {
             bail!("nft {rules}: {}", String::from_utf8_lossy(&output.stderr));
         }
@@ -122,7 +129,11 @@ pub(crate) fn control(family: AddressFamily) -> Result<OwnedFd> {
 pub(crate) fn request(interface: &str) -> libc::ifreq {
     // SAFETY: ifreq is plain integers and addresses, for which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes().take(libc::IFNAMSIZ - 1)) {
+    for (to, from) in request
+        .ifr_name
+        .iter_mut()
+        .zip(interface.bytes().take(libc::IFNAMSIZ - 1))
+    {
         *to = libc::c_char::from_ne_bytes([from]);
     }
     request

@@ -96,7 +96,11 @@ pub(crate) fn start() -> Result<Agent> {
         move |events, line| tracer.line(events, line),
     )?;
     // bpftrace says nothing once its probes are attached but for BEGIN, an event of its own.
-    agent.events.wait(0, std::time::Duration::from_secs(60), |events| !events.is_empty());
+    agent
+        .events
+        .wait(0, std::time::Duration::from_secs(60), |events| {
+            !events.is_empty()
+        });
     Ok(agent)
 }
 
@@ -155,7 +159,10 @@ fn retract(events: &Events, sk: &str) {
         let last = events.iter().rposition(|event| event["sk"] == sk);
         if let Some(at) = last {
             let state = events[at]["state_before"].as_str().unwrap_or("");
-            if matches!(state, "fin_wait1" | "fin_wait2" | "closing" | "last_ack" | "close_wait") {
+            if matches!(
+                state,
+                "fin_wait1" | "fin_wait2" | "closing" | "last_ack" | "close_wait"
+            ) {
                 events.remove(at);
             }
         }
@@ -195,11 +202,15 @@ fn split(text: &str, length: usize) -> (Vec<u8>, Vec<u8>) {
 fn buffer(mut text: &str, length: usize) -> (Vec<u8>, &str) {
     let mut bytes = Vec::new();
     while bytes.len() < length {
-        let escaped = text
-            .strip_prefix("\\x")
-            .and_then(|rest| u8::from_str_radix(rest.get(..2)?, 16).ok().map(|byte| (byte, 4)));
+        let escaped = text.strip_prefix("\\x").and_then(|rest| {
+            u8::from_str_radix(rest.get(..2)?, 16)
+                .ok()
+                .map(|byte| (byte, 4))
+        });
         let plain = text.bytes().next().map(|byte| (byte, 1));
-        let Some((byte, width)) = escaped.or(plain) else { break };
+        let Some((byte, width)) = escaped.or(plain) else {
+            break;
+        };
         bytes.push(byte);
         text = text.get(width..).unwrap_or("");
     }

@@ -61,10 +61,15 @@ impl Network {
             netns::set_up(DEVICE)?;
             if let IpAddr::V6(ip) = local {
                 set_ipv6(ip.octets())?;
+                usable((ip, 0).into())?;
             }
             Ok(device)
         })??;
-        Ok(Self { device, local, remote })
+        Ok(Self {
+            device,
+            local,
+            remote,
+        })
     }
 
     /// Puts a segment on the wire towards the kernel.
@@ -172,7 +177,11 @@ impl Remote<'_> {
             to: self.peer,
             flags,
             seq: self.said,
-            ack: if flags & flag::ACK == 0 { 0 } else { self.heard },
+            ack: if flags & flag::ACK == 0 {
+                0
+            } else {
+                self.heard
+            },
             window: self.window,
             options: Vec::new(),
             payload: payload.to_vec(),
@@ -228,7 +237,9 @@ fn set_ipv4(local: [u8; 4]) -> Result<()> {
         let address = libc::sockaddr_in {
             sin_family: libc::AF_INET.try_into()?,
             sin_port: 0,
-            sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(octets) },
+            sin_addr: libc::in_addr {
+                s_addr: u32::from_ne_bytes(octets),
+            },
             sin_zero: [0; 8],
         };
         // SAFETY: sockaddr_in and sockaddr have the same size and only integers.
@@ -236,6 +247,19 @@ fn set_ipv4(local: [u8; 4]) -> Result<()> {
         netns::ioctl(&socket, number, &mut request).context("set an IPv4 address")?;
     }
     Ok(())
+}
+
+/// Waits until sockets can be bound to an address: IPv6 addresses are tentative at first, and a
+/// worker of the kernel ends that even where no neighbour could object.
+fn usable(address: SocketAddr) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match std::net::UdpSocket::bind(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error).context("use an address"),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }
 
 fn set_ipv6(local: [u8; 16]) -> Result<()> {

@@ -91,7 +91,12 @@ impl Scene {
     /// A fresh one.
     pub(crate) fn new(family: Family) -> Result<Self> {
         let (names, late) = (RefCell::default(), RefCell::default());
-        Ok(Self { netns: Netns::new()?, family, names, late })
+        Ok(Self {
+            netns: Netns::new()?,
+            family,
+            names,
+            late,
+        })
     }
 
     /// The names given so far, and the agent that the script started.
@@ -107,7 +112,10 @@ impl Scene {
 
     /// Names an endpoint for the table.
     pub(crate) fn name(&self, name: &'static str, address: SocketAddr) {
-        self.names.borrow_mut().endpoints.insert(name, plain(address));
+        self.names
+            .borrow_mut()
+            .endpoints
+            .insert(name, plain(address));
     }
 
     /// Names a process for the table.
@@ -174,7 +182,13 @@ impl Scene {
         let (listener, to) = self.listen(&server, "server", self.loopback(0), 8)?;
         let connected = self.connect(&client, "client", to)?;
         let (accepted, _) = listener.accept()?;
-        Ok(Pair { server, client, listener, accepted, connected })
+        Ok(Pair {
+            server,
+            client,
+            listener,
+            accepted,
+            connected,
+        })
     }
 
     /// Like [`Scene::pair`], after a request that was read and an answer that was read.
@@ -214,7 +228,11 @@ impl Scene {
         let from = socket.start_connect(to)?;
         self.name("client", from);
         let remote = network.answer()?;
-        Ok(Call { actor, socket, remote })
+        Ok(Call {
+            actor,
+            socket,
+            remote,
+        })
     }
 
     /// Process `server`, connected to from the remote host; its listener is closed.
@@ -226,6 +244,10 @@ impl Scene {
         let remote = network.connect(40_001, plain(at))?;
         let (socket, _) = listener.accept()?;
         listener.close()?;
-        Ok(Call { actor, socket, remote })
+        Ok(Call {
+            actor,
+            socket,
+            remote,
+        })
     }
 }

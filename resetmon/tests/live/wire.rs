@@ -106,7 +106,11 @@ impl Segment {
                 }
                 let from: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
                 let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
-                (IpAddr::from(from), IpAddr::from(to), packet.get(header..total)?)
+                (
+                    IpAddr::from(from),
+                    IpAddr::from(to),
+                    packet.get(header..total)?,
+                )
             }
             6 => {
                 let length = usize::from(u16_at(packet, 4)?);
@@ -115,7 +119,11 @@ impl Segment {
                 }
                 let from: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
                 let to: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
-                (IpAddr::from(from), IpAddr::from(to), packet.get(40..40 + length)?)
+                (
+                    IpAddr::from(from),
+                    IpAddr::from(to),
+                    packet.get(40..40 + length)?,
+                )
             }
             _ => return None,
         };

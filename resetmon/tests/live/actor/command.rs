@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
     /// A socket for addresses like this one; with Multipath TCP if asked.
-    Socket { name: String, like: SocketAddr, mptcp: bool },
+    Socket {
+        name: String,
+        like: SocketAddr,
+        mptcp: bool,
+    },
     /// Binds with SO_REUSEADDR. Answers the local address.
     Bind { name: String, to: SocketAddr },
     /// Answers the local address.
@@ -27,6 +31,8 @@ pub(crate) enum Command {
     Write { name: String, bytes: Vec<u8> },
     /// Waits for one of the events.
     Await { name: String, what: Readiness },
+    /// Waits until the kernel's TCP state is this number.
+    AwaitState { name: String, state: u8 },
     /// Forgets the socket: the last close of its descriptor in this process.
     Close { name: String },
     /// shutdown().
@@ -45,9 +51,16 @@ pub(crate) enum Command {
     /// prctl(PR_SET_NAME) of the thread at work.
     Rename { name: Vec<u8> },
     /// Does `command` in a new thread of this name.
-    InThread { thread: String, command: Box<Command> },
+    InThread {
+        thread: String,
+        command: Box<Command>,
+    },
     /// SOCK_DESTROY of the socket with these endpoints.
-    Destroy { local: SocketAddr, remote: SocketAddr, state: DestroyState },
+    Destroy {
+        local: SocketAddr,
+        remote: SocketAddr,
+        state: DestroyState,
+    },
     /// Several steps without waiting in between; stops at the first failure. Answers the last.
     Sequence(Vec<Command>),
     /// exit().

@@ -45,7 +45,11 @@ pub(super) fn destroy(
 
 /// `nlmsghdr` and `inet_diag_req_v2`.
 fn request(local: SocketAddr, remote: SocketAddr, state: DestroyState) -> Vec<u8> {
-    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let family = if local.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
     let states = match state {
         DestroyState::Listener => 1 << LISTEN,
         DestroyState::Connection => !(1_u32 << LISTEN),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,13 +16,19 @@ use super::destroy;
 use crate::channel::Channel;
 
 /// How long an actor waits for an event.
-const PATIENCE: Timespec = Timespec { tv_sec: 8, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 8,
+    tv_nsec: 0,
+};
 
 /// Serves commands on standard input until the runner is gone.
 pub(crate) fn serve() -> Result<()> {
     // SAFETY: the runner made descriptor 0 a socket for this purpose; nothing else uses it.
     let fd = unsafe { OwnedFd::from_raw_fd(0) };
-    let mut puppet = Puppet { channel: Channel::new(fd), sockets: HashMap::new() };
+    let mut puppet = Puppet {
+        channel: Channel::new(fd),
+        sockets: HashMap::new(),
+    };
     puppet.serve()
 }
 
@@ -101,6 +107,7 @@ impl Puppet {
             }
             Command::Write { name, bytes } => write_all(self.socket(&name)?, &bytes)?,
             Command::Await { name, what } => wait(self.socket(&name)?, what)?,
+            Command::AwaitState { name, state } => reach(self.socket(&name)?, state)?,
             Command::Close { name } => drop(self.sockets.remove(&name).ok_or(Errno::BADF)?),
             Command::Shutdown { name, how } => {
                 let how = match how {
@@ -124,7 +131,11 @@ impl Puppet {
                 rustix::thread::set_name(&name)?;
             }
             Command::InThread { thread, command } => return self.in_thread(thread, *command),
-            Command::Destroy { local, remote, state } => destroy::destroy(local, remote, state)?,
+            Command::Destroy {
+                local,
+                remote,
+                state,
+            } => destroy::destroy(local, remote, state)?,
             Command::Sequence(commands) => {
                 let mut last = (Reply::Done, None);
                 for command in commands {
@@ -166,9 +177,22 @@ impl Puppet {
 }
 
 fn open(like: SocketAddr, mptcp: bool) -> Result<OwnedFd, Errno> {
-    let family = if like.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let protocol = if mptcp { net::ipproto::MPTCP } else { net::ipproto::TCP };
-    net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))
+    let family = if like.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let protocol = if mptcp {
+        net::ipproto::MPTCP
+    } else {
+        net::ipproto::TCP
+    };
+    net::socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        Some(protocol),
+    )
 }
 
 fn write_all(socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
@@ -193,6 +217,39 @@ fn wait(socket: &OwnedFd, what: Readiness) -> Result<(), Errno> {
     }
 }
 
+/// Waits for a state that the peer brings about, for which there is nothing to poll.
+fn reach(socket: &OwnedFd, state: u8) -> Result<(), Errno> {
+    let end = Instant::now() + Duration::from_secs(8);
+    loop {
+        // `tcpi_state` is the first byte of TCP_INFO, and the kernel copies as much as is asked.
+        let (mut now, mut length) = (0_u8, 1);
+        // SAFETY: the buffer is one byte, as the length says; both live until the call returns.
+        let outcome = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                (&raw mut now).cast(),
+                &raw mut length,
+            )
+        };
+        if outcome < 0 {
+            return Err(last_error());
+        }
+        if now == state {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(Errno::TIMEDOUT);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
 fn set(socket: &OwnedFd, option: Setting) -> Result<(), Errno> {
     const SECOND: Duration = Duration::from_secs(1);
     match option {
@@ -213,7 +270,7 @@ fn set(socket: &OwnedFd, option: Setting) -> Result<(), Errno> {
             if outcome == 0 {
                 Ok(())
             } else {
-                Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+                Err(last_error())
             }
         }
         Setting::Keepalive => {

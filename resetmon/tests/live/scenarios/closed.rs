@@ -169,15 +169,13 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: BOTH,
         needs: &[Need::Tun],
         run: disconnect_with_unsent_data,
-        expect: &[
-            sent("client", "remote")
-                .reason("tcp_disconnect_with_data")
-                .before("last_ack")
-                .cause("linger_abort")
-                .client("client")
-                .fin_received()
-                .fin_sent(),
-        ],
+        expect: &[sent("client", "remote")
+            .reason("tcp_disconnect_with_data")
+            .before("last_ack")
+            .cause("linger_abort")
+            .client("client")
+            .fin_received()
+            .fin_sent()],
     },
     Scenario {
         name: "listener_closed",
@@ -335,7 +333,7 @@ fn close_with_unread_data_after_fin(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.connected.write(b"request")?;
     pair.connected.finish()?;
-    pair.accepted.wait(Readiness::PeerClosed)?;
+    pair.connected.wait_for_fin_wait2()?;
     pair.accepted.close()
 }
 
@@ -379,7 +377,7 @@ fn disconnect(scene: &Scene) -> Result<()> {
 fn disconnect_after_shutdown(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.connected.finish()?;
-    pair.accepted.wait(Readiness::PeerClosed)?;
+    pair.connected.wait_for_fin_wait2()?;
     pair.connected.disconnect()
 }
 
@@ -429,7 +427,7 @@ fn linger2_below_zero(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.accepted.set(Setting::Linger2(-1))?;
     pair.accepted.finish()?;
-    pair.connected.wait(Readiness::PeerClosed)?;
+    pair.accepted.wait_for_fin_wait2()?;
     pair.accepted.close()
 }
 

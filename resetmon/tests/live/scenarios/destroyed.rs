@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::actor::Socket;
-use crate::actor::command::{DestroyState, Readiness};
+use crate::actor::command::DestroyState;
 use crate::actor::plain;
 use crate::expected::{ACCEPTED, LISTENER, READ, received, sent};
 use crate::scenario::{ALL, BOTH, Need, Scenario};
@@ -74,15 +74,13 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: BOTH,
         needs: &[Need::Tun],
         run: fin_wait1,
-        expect: &[
-            sent("client", "remote")
-                .reason("tcp_state")
-                .before("fin_wait1")
-                .cause("socket_destroyed")
-                .client("client")
-                .closer("killer")
-                .fin_sent(),
-        ],
+        expect: &[sent("client", "remote")
+            .reason("tcp_state")
+            .before("fin_wait1")
+            .cause("socket_destroyed")
+            .client("client")
+            .closer("killer")
+            .fin_sent()],
     },
     Scenario {
         name: "destroyed_syn_sent",
@@ -115,7 +113,9 @@ pub(super) static SCENARIOS: &[Scenario] = &[
 fn destroy(scene: &Scene, pair: &Pair) -> Result<()> {
     let server = pair.accepted.local()?;
     let client = pair.connected.local()?;
-    scene.actor("killer")?.destroy(server, client, DestroyState::Connection)
+    scene
+        .actor("killer")?
+        .destroy(server, client, DestroyState::Connection)
 }
 
 fn established(scene: &Scene) -> Result<()> {
@@ -126,14 +126,14 @@ fn established(scene: &Scene) -> Result<()> {
 fn close_wait(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.connected.finish()?;
-    pair.accepted.wait(Readiness::PeerClosed)?;
+    pair.connected.wait_for_fin_wait2()?;
     destroy(scene, &pair)
 }
 
 fn fin_wait2(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.accepted.finish()?;
-    pair.connected.wait(Readiness::PeerClosed)?;
+    pair.accepted.wait_for_fin_wait2()?;
     destroy(scene, &pair)
 }
 
@@ -143,7 +143,9 @@ fn fin_wait1(scene: &Scene) -> Result<()> {
     call.socket.finish()?;
     call.remote.hear(flag::FIN | flag::ACK, false)?;
     let local = call.socket.local()?;
-    scene.actor("killer")?.destroy(local, call.remote.at, DestroyState::Connection)
+    scene
+        .actor("killer")?
+        .destroy(local, call.remote.at, DestroyState::Connection)
 }
 
 /// A connection of which the peer knows nothing yet ends in silence.
@@ -154,7 +156,9 @@ fn syn_sent(scene: &Scene) -> Result<()> {
     let socket: Socket = client.socket(to)?;
     let from = socket.start_connect(to)?;
     network.called()?;
-    scene.actor("killer")?.destroy(from, plain(to), DestroyState::Connection)
+    scene
+        .actor("killer")?
+        .destroy(from, plain(to), DestroyState::Connection)
 }
 
 fn listener(scene: &Scene) -> Result<()> {
@@ -167,5 +171,7 @@ fn listener(scene: &Scene) -> Result<()> {
         std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
     });
-    scene.actor("killer")?.destroy(to, any, DestroyState::Listener)
+    scene
+        .actor("killer")?
+        .destroy(to, any, DestroyState::Listener)
 }

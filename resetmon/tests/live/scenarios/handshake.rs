@@ -36,96 +36,86 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: ALL,
         needs: &[Need::Tun],
         run: refused_by_a_remote_host,
-        expect: &[
-            received("client", "remote")
-                .before("syn_sent")
-                .cause("refused")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("syn_sent")
+            .cause("refused")
+            .client("client")],
     },
     Scenario {
         name: "overflow",
         families: BOTH,
         needs: &[Need::Tun],
         run: overflow,
-        expect: &[
-            sent("server", "remote 2")
-                .reason("invalid_syn")
-                .before("listen")
-                .cause("listen_overflow")
-                .server("server", LISTEN)
-                .with(&[("/trigger/flags", "\"ACK\""), ("/accept_queue", "1")]),
-        ],
+        expect: &[sent("server", "remote")
+            .reason("invalid_syn")
+            .before("listen")
+            .cause("listen_overflow")
+            .server("server", LISTEN)
+            .with(&[
+                ("/trigger/flags", "\"ACK\""),
+                ("/accept_queue", "3"),
+                ("/accept_limit", "2"),
+            ])],
     },
     Scenario {
         name: "second_syn",
         families: BOTH,
         needs: &[Need::Tun],
         run: second_syn,
-        expect: &[
-            sent("server", "remote")
-                .reason("invalid_syn")
-                .before("listen")
-                .cause("protocol_error")
-                .server("server", LISTEN)
-                .with(&[("/trigger/flags", "\"SYN\"")]),
-        ],
+        expect: &[sent("server", "remote")
+            .reason("invalid_syn")
+            .before("listen")
+            .cause("protocol_error")
+            .server("server", LISTEN)
+            .with(&[("/trigger/flags", "\"SYN\"")])],
     },
     Scenario {
         name: "ack_to_listener",
         families: BOTH,
         needs: &[Need::Tun],
         run: ack_to_listener,
-        expect: &[
-            sent("server", "remote")
-                .reason("tcp_flags")
-                .before("listen")
-                .cause("stray_segment")
-                .server("server", LISTEN)
-                .with(&[("/trigger/flags", "\"ACK\"")]),
-        ],
+        expect: &[sent("server", "remote")
+            .reason("tcp_flags")
+            .before("listen")
+            .cause("stray_segment")
+            .server("server", LISTEN)
+            .with(&[("/trigger/flags", "\"ACK\"")])],
     },
     Scenario {
         name: "wrong_final_ack",
         families: BOTH,
         needs: &[Need::Tun],
         run: wrong_final_ack,
-        expect: &[
-            sent("server", "remote")
-                .reason("tcp_flags")
-                .before("listen")
-                .cause("stray_segment")
-                .server("server", LISTEN)
-                .with(&[("/trigger/flags", "\"ACK\"")]),
-        ],
+        expect: &[sent("server", "remote")
+            .reason("tcp_flags")
+            .before("listen")
+            .cause("stray_segment")
+            .server("server", LISTEN)
+            .with(&[("/trigger/flags", "\"ACK\"")])],
     },
     Scenario {
         name: "wrong_ack_while_connecting",
         families: BOTH,
         needs: &[Need::Tun],
         run: wrong_ack_while_connecting,
-        expect: &[
-            sent("client", "remote")
-                .reason("tcp_invalid_ack_sequence")
-                .before("syn_sent")
-                .cause("protocol_error")
-                .client("client")
-                .with(&[("/trigger/flags", "\"ACK\"")]),
-        ],
+        expect: &[sent("client", "remote")
+            .reason("tcp_invalid_ack_sequence")
+            .before("syn_sent")
+            .cause("protocol_error")
+            .client("client")
+            .with(&[("/trigger/flags", "\"ACK\"")])],
     },
     Scenario {
         name: "stale_timestamp_while_connecting",
         families: BOTH,
         needs: &[Need::Tun],
         run: stale_timestamp_while_connecting,
-        expect: &[
-            sent("client", "remote")
-                .reason("tcp_rfc7323_paws")
-                .before("syn_sent")
-                .cause("protocol_error")
-                .client("client")
-                .with(&[("/trigger/flags", "\"SYN|ACK\"")]),
-        ],
+        expect: &[sent("client", "remote")
+            .reason("tcp_rfc7323_paws")
+            .before("syn_sent")
+            .cause("protocol_error")
+            .client("client")
+            .with(&[("/trigger/flags", "\"SYN|ACK\"")])],
     },
     Scenario {
         name: "canceled_while_connecting",
@@ -144,7 +134,10 @@ fn closed_port(scene: &Scene) -> Result<()> {
     // The port is taken, so that nobody else gets it, but the socket does not listen.
     let socket = client.socket(scene.loopback(0))?;
     scene.name("client", socket.bind(scene.loopback(0))?);
-    let command = Command::Connect { name: socket.name(), to: scene.family.form(to) };
+    let command = Command::Connect {
+        name: socket.name(),
+        to: scene.family.form(to),
+    };
     client.fails(&command, Errno::CONNREFUSED)
 }
 
@@ -153,8 +146,14 @@ fn refused_by_a_remote_host(scene: &Scene) -> Result<()> {
     let client = scene.actor("client")?;
     let to = scene.remote(&network, 443);
     let socket = client.socket(to)?;
-    let blocking = Command::Connect { name: socket.name(), to };
-    scene.name("client", socket.bind(scene.family.form((network.local, 0).into()))?);
+    let blocking = Command::Connect {
+        name: socket.name(),
+        to,
+    };
+    scene.name(
+        "client",
+        socket.bind(scene.family.form((network.local, 0).into()))?,
+    );
     client.start_step(&blocking)?;
     network.called()?.send(flag::RST | flag::ACK, b"")?;
     client.failed(Errno::CONNREFUSED)
@@ -169,19 +168,24 @@ fn reachable(scene: &Scene, network: &Network, backlog: i32) -> Result<(Actor, S
     Ok((server, listener))
 }
 
+/// Two handshakes end when there is room for one connection more.
 fn overflow(scene: &Scene) -> Result<()> {
     let network = scene.network()?;
     scene.netns.sysctl("ipv4/tcp_abort_on_overflow", "1")?;
-    let (_server, listener) = reachable(scene, &network, 0)?;
+    let (_server, listener) = reachable(scene, &network, 2)?;
     let at = plain(listener.local()?);
-    let mut first = network.begin(40_001, at)?;
-    let mut second = network.begin(40_002, at)?;
-    scene.name("remote 2", second.at);
-    first.send(flag::ACK, b"")?;
-    second.send(flag::ACK, b"")?;
-    second.expect(flag::RST)?;
-    // Not left in the queue: the listener's end would reset it.
-    listener.accept()?;
+    for port in [40_002, 40_003] {
+        network.connect(port, at)?;
+    }
+    let mut last = network.begin(40_004, at)?;
+    let mut rejected = network.begin(40_001, at)?;
+    last.send(flag::ACK, b"")?;
+    rejected.send(flag::ACK, b"")?;
+    rejected.expect(flag::RST)?;
+    // Not left in the queue: the listener's end would reset them.
+    for _ in 0..3 {
+        listener.accept()?;
+    }
     Ok(())
 }
 

@@ -166,7 +166,10 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                     ("/process/name", "\"short-lived\""),
                     ("/process/comm", "\"short-lived\""),
                     ("/process/exe", "\"/tmp/resetmon-live/short-lived\""),
-                    ("/process/cmdline", "\"/tmp/resetmon-live/short-lived actor client\""),
+                    (
+                        "/process/cmdline",
+                        "\"/tmp/resetmon-live/short-lived actor client\"",
+                    ),
                     ("/closer/exit_status", "0"),
                 ]),
             received("server", "client")
@@ -322,17 +325,27 @@ fn worker_killed(scene: &Scene) -> Result<()> {
 fn thread_with_a_name(scene: &Scene) -> Result<()> {
     let (server, client) = (scene.actor("server")?, scene.actor("client")?);
     let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    client.act(&Command::Rename { name: b"main-thread".to_vec() })?;
+    client.act(&Command::Rename {
+        name: b"main-thread".to_vec(),
+    })?;
     let socket = client.socket(to)?;
     let in_thread = |command| {
         let command = Box::new(command);
-        client.act(&Command::InThread { thread: "io-thread".to_owned(), command })
+        client.act(&Command::InThread {
+            thread: "io-thread".to_owned(),
+            command,
+        })
     };
-    in_thread(Command::Connect { name: socket.name(), to })?;
+    in_thread(Command::Connect {
+        name: socket.name(),
+        to,
+    })?;
     scene.name("client", socket.local()?);
     listener.accept()?;
     socket.set(Setting::Linger(0))?;
-    in_thread(Command::Close { name: socket.name() })?;
+    in_thread(Command::Close {
+        name: socket.name(),
+    })?;
     Ok(())
 }
 
@@ -343,13 +356,22 @@ fn short_lived(scene: &Scene) -> Result<()> {
     let this = std::env::current_exe()?;
     let _ = std::fs::remove_file(&program);
     std::fs::copy(this, &program).context("copy this test")?;
-    let (server, client) = (scene.actor("server")?, scene.actor_from("client", &program)?);
+    let (server, client) = (
+        scene.actor("server")?,
+        scene.actor_from("client", &program)?,
+    );
     let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
     let socket = client.socket(to)?;
     scene.name("client", socket.bind(scene.loopback(0))?);
     client.start_step(&Command::Sequence(vec![
-        Command::Set { name: socket.name(), option: Setting::Linger(0) },
-        Command::Connect { name: socket.name(), to },
+        Command::Set {
+            name: socket.name(),
+            option: Setting::Linger(0),
+        },
+        Command::Connect {
+            name: socket.name(),
+            to,
+        },
         Command::Exit { status: 0 },
     ]))?;
     listener.accept()?;
@@ -359,7 +381,9 @@ fn short_lived(scene: &Scene) -> Result<()> {
 fn hostile_name(scene: &Scene) -> Result<()> {
     let (server, client) = (scene.actor("server")?, scene.actor("client")?);
     let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    client.act(&Command::Rename { name: HOSTILE.to_vec() })?;
+    client.act(&Command::Rename {
+        name: HOSTILE.to_vec(),
+    })?;
     let connected = scene.connect(&client, "client", to)?;
     listener.accept()?;
     connected.set(Setting::Linger(0))?;

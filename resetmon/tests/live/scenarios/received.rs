@@ -15,190 +15,160 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: ALL,
         needs: &[Need::Tun],
         run: |scene| reset(scene, Stage::Fresh),
-        expect: &[
-            received("client", "remote")
-                .before("established")
-                .cause("aborted_during_setup")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("established")
+            .cause("aborted_during_setup")
+            .client("client")],
     },
     Scenario {
         name: "reset_before_the_answer",
         families: BOTH,
         needs: &[Need::Tun],
         run: |scene| reset(scene, Stage::Asked),
-        expect: &[
-            received("client", "remote")
-                .before("established")
-                .cause("aborted_before_response")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("established")
+            .cause("aborted_before_response")
+            .client("client")],
     },
     Scenario {
         name: "reset_in_the_answer",
         families: BOTH,
         needs: &[Need::Tun],
         run: |scene| reset(scene, Stage::Answered),
-        expect: &[
-            received("client", "remote")
-                .before("established")
-                .cause("aborted_mid_response")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("established")
+            .cause("aborted_mid_response")
+            .client("client")],
     },
     Scenario {
         name: "reset_of_a_blocking_read",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_of_a_blocking_read,
-        expect: &[
-            received("client", "remote")
-                .before("established")
-                .cause("aborted_during_setup")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("established")
+            .cause("aborted_during_setup")
+            .client("client")],
     },
     Scenario {
         name: "client_leaves",
         families: ALL,
         needs: &[Need::Tun],
         run: client_leaves,
-        expect: &[
-            received("server", "remote")
-                .before("established")
-                .cause("client_canceled")
-                .server("server", READ),
-        ],
+        expect: &[received("server", "remote")
+            .before("established")
+            .cause("client_canceled")
+            .server("server", READ)],
     },
     Scenario {
         name: "client_leaves_at_once",
         families: BOTH,
         needs: &[Need::Tun],
         run: client_leaves_at_once,
-        expect: &[
-            received("server", "remote")
-                .before("established")
-                .cause("aborted_during_setup")
-                .server("server", ACCEPTED),
-        ],
+        expect: &[received("server", "remote")
+            .before("established")
+            .cause("aborted_during_setup")
+            .server("server", ACCEPTED)],
     },
     Scenario {
         name: "reset_in_close_wait",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_in_close_wait,
-        expect: &[
-            received("client", "remote")
-                .before("close_wait")
-                .cause("aborted_before_response")
-                .client("client")
-                .fin_received(),
-        ],
+        expect: &[received("client", "remote")
+            .before("close_wait")
+            .cause("aborted_before_response")
+            .client("client")
+            .fin_received()],
     },
     Scenario {
         name: "reset_in_fin_wait1",
         families: BOTH,
         needs: &[Need::Tun],
         run: |scene| reset_after_shutdown(scene, false),
-        expect: &[
-            received("client", "remote")
-                .before("fin_wait1")
-                .cause("aborted_before_response")
-                .client("client")
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("fin_wait1")
+            .cause("aborted_before_response")
+            .client("client")
+            .fin_sent()],
     },
     Scenario {
         name: "reset_in_fin_wait2",
         families: BOTH,
         needs: &[Need::Tun],
         run: |scene| reset_after_shutdown(scene, true),
-        expect: &[
-            received("client", "remote")
-                .before("fin_wait2")
-                .cause("aborted_before_response")
-                .client("client")
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("fin_wait2")
+            .cause("aborted_before_response")
+            .client("client")
+            .fin_sent()],
     },
     Scenario {
         name: "reset_of_an_orphan_in_fin_wait1",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_of_an_orphan_in_fin_wait1,
-        expect: &[
-            received("client", "remote")
-                .before("fin_wait1")
-                .cause("reset_after_close")
-                .client("client")
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("fin_wait1")
+            .cause("reset_after_close")
+            .client("client")
+            .fin_sent()],
     },
     Scenario {
         name: "reset_of_an_orphan_in_fin_wait2",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_of_an_orphan_in_fin_wait2,
-        expect: &[
-            received("client", "remote")
-                .before("fin_wait2")
-                .cause("reset_after_close")
-                .client("client")
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("fin_wait2")
+            .cause("reset_after_close")
+            .client("client")
+            .fin_sent()],
     },
     Scenario {
         name: "reset_in_last_ack",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_in_last_ack,
-        expect: &[
-            received("client", "remote")
-                .before("last_ack")
-                .cause("reset_after_close")
-                .client("client")
-                .fin_received()
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("last_ack")
+            .cause("reset_after_close")
+            .client("client")
+            .fin_received()
+            .fin_sent()],
     },
     Scenario {
         name: "reset_in_closing",
         families: BOTH,
         needs: &[Need::Tun],
         run: reset_in_closing,
-        expect: &[
-            received("client", "remote")
-                .before("closing")
-                .cause("reset_after_close")
-                .client("client")
-                .fin_received()
-                .fin_sent(),
-        ],
+        expect: &[received("client", "remote")
+            .before("closing")
+            .cause("reset_after_close")
+            .client("client")
+            .fin_received()
+            .fin_sent()],
     },
     Scenario {
         name: "rejected_by_nft",
         families: BOTH,
-        needs: &[Need::Nft],
+        needs: &[Need::Nft, Need::Tun],
         run: rejected_by_nft,
         // nf_send_reset is neither traced nor counted in OutRsts.
-        expect: &[
-            received("client", "server")
-                .before("established")
-                .cause("aborted_before_response")
-                .client("client"),
-        ],
+        expect: &[received("client", "remote")
+            .before("established")
+            .cause("aborted_before_response")
+            .client("client")],
     },
     Scenario {
         name: "connect_rejected_by_nft",
         families: BOTH,
         needs: &[Need::Nft],
         run: connect_rejected_by_nft,
-        expect: &[
-            received("client", "server")
-                .before("syn_sent")
-                .cause("refused")
-                .client("client"),
-        ],
+        expect: &[received("client", "server")
+            .before("syn_sent")
+            .cause("refused")
+            .client("client")],
     },
 ];
 
@@ -237,7 +207,10 @@ fn reset(scene: &Scene, stage: Stage) -> Result<()> {
 fn reset_of_a_blocking_read(scene: &Scene) -> Result<()> {
     let network = scene.network()?;
     let mut call = exchange(scene, &network, Stage::Fresh)?;
-    call.actor.start_step(&Command::Read { name: call.socket.name(), length: 1 })?;
+    call.actor.start_step(&Command::Read {
+        name: call.socket.name(),
+        length: 1,
+    })?;
     call.remote.send(flag::RST, b"")?;
     call.actor.failed(Errno::CONNRESET)
 }
@@ -267,7 +240,13 @@ fn reset_in_close_wait(scene: &Scene) -> Result<()> {
     call.remote.send(flag::FIN | flag::ACK, b"")?;
     call.socket.wait(Readiness::PeerClosed)?;
     call.remote.send(flag::RST, b"")?;
-    call.actor.fails(&Command::Write { name: call.socket.name(), bytes: vec![0] }, Errno::PIPE)
+    call.actor.fails(
+        &Command::Write {
+            name: call.socket.name(),
+            bytes: vec![0],
+        },
+        Errno::PIPE,
+    )
 }
 
 fn reset_after_shutdown(scene: &Scene, acknowledged: bool) -> Result<()> {
@@ -317,26 +296,33 @@ fn reset_in_closing(scene: &Scene) -> Result<()> {
     call.remote.send(flag::RST, b"")
 }
 
-/// Rejects what goes to `port`.
-fn reject(scene: &Scene, port: u16) -> Result<()> {
+/// Rejects what goes to `port`, in the chain of `hook`.
+fn reject(scene: &Scene, hook: &str, port: u16) -> Result<()> {
     scene.netns.nft(&format!(
-        "table inet test {{ chain input {{ type filter hook input priority 0; \
-         tcp dport {port} reject with tcp reset; }} }}"
+        "table inet test {{\nchain test {{\ntype filter hook {hook} priority 0;\n\
+         tcp dport {port} reject with tcp reset\n}}\n}}"
     ))
 }
 
 fn rejected_by_nft(scene: &Scene) -> Result<()> {
-    let pair = scene.pair()?;
-    reject(scene, pair.listener.local()?.port())?;
-    pair.connected.write(b"request")?;
-    pair.connected.read_fails(Errno::CONNRESET)
+    let network = scene.network()?;
+    let call = exchange(scene, &network, Stage::Fresh)?;
+    reject(scene, "output", call.remote.at.port())?;
+    call.socket.write(b"request")?;
+    call.socket.read_fails(Errno::CONNRESET)
 }
 
 fn connect_rejected_by_nft(scene: &Scene) -> Result<()> {
     let (server, client) = (scene.actor("server")?, scene.actor("client")?);
     let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    reject(scene, listener.local()?.port())?;
+    reject(scene, "input", listener.local()?.port())?;
     let socket = client.socket(to)?;
     scene.name("client", socket.bind(scene.loopback(0))?);
-    client.fails(&Command::Connect { name: socket.name(), to }, Errno::CONNREFUSED)
+    client.fails(
+        &Command::Connect {
+            name: socket.name(),
+            to,
+        },
+        Errno::CONNREFUSED,
+    )
 }

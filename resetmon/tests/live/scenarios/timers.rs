@@ -15,14 +15,12 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: BOTH,
         needs: &[Need::Tun],
         run: keepalive_timeout,
-        expect: &[
-            sent("client", "remote")
-                .reason("tcp_keepalive_timeout")
-                .before("established")
-                .cause("keepalive_timeout")
-                .client("client")
-                .with(&[("/probes_out", "1")]),
-        ],
+        expect: &[sent("client", "remote")
+            .reason("tcp_keepalive_timeout")
+            .before("established")
+            .cause("keepalive_timeout")
+            .client("client")
+            .with(&[("/probes_out", "1")])],
     },
     Scenario {
         name: "user_timeout",

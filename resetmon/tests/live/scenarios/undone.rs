@@ -94,8 +94,11 @@ fn to_listener(scene: &Scene, half_open: bool) -> Result<()> {
     let at = scene.family.form((network.local, 0).into());
     let (listener, _) = scene.listen(&server, "server", at, 8)?;
     let at = plain(listener.local()?);
-    let mut remote =
-        if half_open { network.begin(40_001, at)? } else { network.endpoint(40_001, at) };
+    let mut remote = if half_open {
+        network.begin(40_001, at)?
+    } else {
+        network.endpoint(40_001, at)
+    };
     remote.send(flag::RST, b"")?;
     // The listener goes on.
     network.connect(40_002, at)?;
