@@ -61,7 +61,7 @@ impl Invocation {
     }
 
     /// The same call, run by the program and first arguments `outer`.
-    pub(crate) fn under(mut self, outer: &[&str]) -> Self {
+    pub(crate) fn under<A: AsRef<OsStr>>(mut self, outer: &[A]) -> Self {
         let words = std::iter::once(self.program).chain(self.args);
         let mut all = outer.iter().map(OsString::from).chain(words);
         self.program = all.next().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Debian packages: which program comes from which, and installing them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -37,7 +38,8 @@ const LISTS: &str = "/var/lib/apt/lists";
 
 /// Runs its arguments while `policy-rc.d` forbids packages to start services, unless the host
 /// already has a policy of its own. A guard left by an interrupted run is taken over.
-const GUARDED: &str = r#"set -eu
+const GUARDED: &str = r#"# Runs its arguments while packages may not start services; removes the rule afterwards.
+set -eu
 guard=/usr/sbin/policy-rc.d
 mark='set by cargo xtask setup'
 made=
@@ -90,35 +92,12 @@ fn is_package_list(name: &str) -> bool {
         .is_some_and(|(_, suffix)| suffix.is_empty() || suffix.starts_with('.'))
 }
 
-/// Whether apt could install all of `packages`.
+/// Whether apt could install all of `packages` without removing others.
 pub(crate) fn are_available(packages: &[&str]) -> bool {
-    Invocation::new("apt-cache")
-        .arg("policy")
-        .args(packages)
-        .env("LC_ALL", "C")
-        .read()
-        .is_ok_and(|text| {
-            let known = parse_candidates(&text);
-            packages.iter().all(|package| known.contains(package))
-        })
-}
-
-/// Reads the answer of `apt-cache policy`: the packages that have a version to install.
-fn parse_candidates(text: &str) -> Vec<&str> {
-    let mut package = None;
-    let mut known = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_suffix(':')
-            && !line.starts_with(' ')
-        {
-            package = Some(name);
-        } else if let Some(candidate) = line.trim().strip_prefix("Candidate: ")
-            && candidate != "(none)"
-        {
-            known.extend(package);
-        }
-    }
-    known
+    install_call(packages)
+        .arg("--simulate")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Refreshes the package lists.
@@ -137,7 +116,10 @@ pub(crate) fn install(packages: &[&str], dirs: &[PathBuf], log: &Path) -> Result
     let services = services(packages);
     let mut call = install_call(packages);
     if !services.is_empty() {
-        call = call.under(&["sh", "-c", GUARDED, "sh"]);
+        let script = log.with_file_name("without-services.sh");
+        std::fs::write(&script, GUARDED)
+            .with_context(|| format!("cannot write {}", script.display()))?;
+        call = call.under(&[OsStr::new("sh"), script.as_os_str()]);
     }
     call.run_logged(log)?;
     if !services.is_empty() && find_program("systemctl", dirs).is_some() {
@@ -189,28 +171,6 @@ fn install_call(packages: &[&str]) -> Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_candidates() {
-        let text = "\
-rustc-web:
-  Installed: (none)
-  Candidate: 1.96.0+dfsg1-1~deb12u2
-  Version table:
-     1.96.0+dfsg1-1~deb12u2 500
-        500 http://deb.debian.org/debian bookworm/main amd64 Packages
-virtual:
-  Installed: (none)
-  Candidate: (none)
-  Version table:
-curl:
-  Installed: 7.88
-  Candidate: 7.88
-";
-        assert_eq!(parse_candidates(text), ["rustc-web", "curl"]);
-        assert!(parse_candidates("").is_empty());
-        assert!(parse_candidates("  Candidate: 1\n").is_empty());
-    }
 
     #[test]
     fn tells_package_lists() {

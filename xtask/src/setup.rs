@@ -82,8 +82,10 @@ fn plan(findings: &Findings) -> Plan {
             Rustup::WithNightly => rustup = Some(RUSTUP_COMPLETE),
             Rustup::WithoutNightly => rustup = Some(RUSTUP_INSTALL),
             Rustup::Absent => by_hand.push(
-                "a Rust compiler with core for the BPF target: install rustup \
-                 (https://rustup.rs), then `rustup toolchain install nightly --component rust-src`"
+                "a Rust compiler with core for the BPF target: on Debian 12 the packages \
+                 rustc-web and libstd-rust-web-dev-bpf (they take the place of the package \
+                 rustc); elsewhere rustup (https://rustup.rs), then `rustup toolchain install \
+                 nightly --component rust-src`"
                     .to_owned(),
             ),
         }
