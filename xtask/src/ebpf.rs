@@ -31,7 +31,7 @@ pub(crate) fn cargo(kit: &Kit, verb: &str, arch: &str, flags: &[&str]) -> Invoca
         // Goes before RUSTFLAGS, which is meant for the host.
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"));
     match kit.toolchain.core {
-        // aya-ebpf uses features that a stable compiler refuses otherwise.
+        // These crates use features that a stable compiler refuses otherwise.
         Core::Compiled => invocation.env("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_ebpf"),
         // Cargo's own -Z flag and core need it as well.
         Core::Source => invocation

@@ -32,6 +32,10 @@ enum Rustup {
 
 /// What is missing, and what this host has to get it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent answers, not one state"
+)]
 struct Findings {
     toolchain_missing: bool,
     tools_missing: Vec<Tool>,
