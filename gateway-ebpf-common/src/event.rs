@@ -135,7 +135,8 @@ pub struct Task {
 
 const _: () = assert!(size_of::<Task>() == 48);
 
-/// A process seen for the first time: the agent reads its /proc entry while it lives.
+/// A process seen for the first time: the agent reads its /proc entry while it lives. What is here
+/// serves where it is gone by then.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessRecord {
@@ -147,9 +148,18 @@ pub struct ProcessRecord {
     pub time_ns: u64,
     /// The process.
     pub task: Task,
+    /// File name of its executable, NUL-terminated; empty if not known.
+    pub exe_name: [u8; EXE_NAME],
+    /// Start of its arguments, each NUL-terminated; empty if not known.
+    pub arguments: [u8; ARGUMENTS],
 }
 
-const _: () = assert!(size_of::<ProcessRecord>() == 64);
+const _: () = assert!(size_of::<ProcessRecord>() == 64 + EXE_NAME + ARGUMENTS);
+
+/// Bytes of [`ProcessRecord::exe_name`].
+pub const EXE_NAME: usize = 64;
+/// Bytes of [`ProcessRecord::arguments`].
+pub const ARGUMENTS: usize = 256;
 
 /// One RST sent or received.
 ///

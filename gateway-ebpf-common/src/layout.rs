@@ -177,6 +177,18 @@ layout! {
     task_flags: "task_struct.flags",
     /// `u64`, ns since boot.
     task_start_boottime: "task_struct.start_boottime",
+    /// `struct mm_struct *`, NULL for a kernel thread and late in an exit.
+    task_mm: "task_struct.mm",
+    /// `struct file *`.
+    mm_exe_file: "mm_struct.exe_file",
+    /// `unsigned long`, user address of the arguments.
+    mm_arg_start: "mm_struct.arg_start",
+    /// `unsigned long`, end of the arguments.
+    mm_arg_end: "mm_struct.arg_end",
+    /// `struct dentry *`.
+    file_dentry: "file.f_path.dentry",
+    /// `const unsigned char *`, name of the file without its directory.
+    dentry_name: "dentry.d_name.name",
     /// `struct signal_struct *`.
     task_signal: "task_struct.signal",
     /// `int`, wait status of a dying process: signal in the low 7 bits, exit code above 8.

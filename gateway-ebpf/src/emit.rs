@@ -9,8 +9,9 @@ use gateway_ebpf_common::event::{
 };
 use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, Tally, aspect};
 
-use crate::kernel;
+use crate::kernel::{self, Object};
 use crate::maps::{AGGREGATES_0, AGGREGATES_1, EVENTS, GENERATION, RATES, TALLY};
+use crate::program;
 
 /// `BPF_NOEXIST`: insert only.
 const NO_EXIST: u64 = 1;
@@ -246,19 +247,27 @@ fn key_of(record: &ResetRecord) -> AggregateKey {
     }
 }
 
-/// Tells the agent of a process, so that it can read /proc while the process lives.
+/// Tells the agent of a process, so that it can read /proc while the process lives; `task` is the
+/// current one, or NULL.
 #[inline(always)]
-pub fn process(time_ns: u64, task: &Task) -> bool {
+pub fn process(time_ns: u64, identity: &Task, task: Object) -> bool {
     let Some(mut entry) = EVENTS.reserve_untyped::<ProcessRecord>(0) else {
         count(Tally::ProcessLost);
         return false;
     };
-    entry.write(ProcessRecord {
-        kind: kind::PROCESS,
-        size: size_of::<ProcessRecord>() as u32,
-        time_ns,
-        task: *task,
-    });
+    // SAFETY: the kernel reserved `size_of::<ProcessRecord>()` bytes, 8-byte aligned; all-zero is a
+    // valid record.
+    let record = unsafe {
+        core::ptr::write_bytes(entry.as_mut_ptr(), 0, 1);
+        &mut *entry.as_mut_ptr()
+    };
+    record.kind = kind::PROCESS;
+    record.size = size_of::<ProcessRecord>() as u32;
+    record.time_ns = time_ns;
+    record.task = *identity;
+    if !task.is_null() {
+        program::fill(record, task);
+    }
     entry.submit(0);
     true
 }

@@ -14,6 +14,7 @@ mod maps;
 mod owner;
 mod packet;
 mod probes;
+mod program;
 mod socket;
 
 /// Tells the kernel that GPL-only helpers may be used.

@@ -171,9 +171,10 @@ pub fn current_thread() -> u32 {
     bpf_get_current_pid_tgid() as u32
 }
 
-/// Tells the agent of the process once, and again when its name changed (exec).
+/// Tells the agent of the process once, and again when its name changed (exec); `running` is the
+/// typed task if it is the current one, else NULL.
 #[inline(always)]
-pub fn announce(task: &Task, time_ns: u64) {
+pub fn announce(task: &Task, running: Object, time_ns: u64) {
     let key = [task.start_ns, u64::from(task.pid)];
     let name = u64::from_ne_bytes([
         task.comm[0],
@@ -189,7 +190,7 @@ pub fn announce(task: &Task, time_ns: u64) {
     if unsafe { PROCESSES.get(&key) } == Some(&name) {
         return;
     }
-    if emit::process(time_ns, task) {
+    if emit::process(time_ns, task, running) {
         // A full map only means that the process is announced again.
         let _ = PROCESSES.insert(&key, &name, 0);
     }
@@ -235,7 +236,11 @@ impl Facts {
     #[inline(always)]
     pub fn tag(&mut self, known_by: u8, time_ns: u64) {
         if current(&mut self.owner, known_by) {
-            announce(&self.owner, time_ns);
+            // SAFETY: no arguments; never NULL.
+            let running = unsafe { bpf_get_current_task_btf() }
+                .cast::<u8>()
+                .cast_const();
+            announce(&self.owner, running, time_ns);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Pipeline {
     pub fn feed(&mut self, record: &[u8], mut out: impl FnMut(Reset)) {
         let reasons = &self.reasons;
         match decode(record, self.clock.tick(), |number| reasons.name(number)) {
-            Ok(Record::Process { task, .. }) => self.processes.observe(&task),
+            Ok(Record::Process { sighting, .. }) => self.processes.observe(&sighting),
             Ok(Record::Reset(observation)) => {
                 for observation in self.merge.push(observation) {
                     out(self.finish(observation, 1));

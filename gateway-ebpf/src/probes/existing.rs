@@ -61,7 +61,7 @@ pub fn existing_sockets(ctx: *mut c_void) -> i32 {
             // SAFETY: a plain integer, not written while this program runs.
             let listened = unsafe { EXISTING_LISTENERS.get(&key) }.is_some();
             facts.role = if listened { role::SERVER } else { role::CLIENT };
-            owner::announce(&facts.owner, owner::now());
+            owner::announce(&facts.owner, core::ptr::null(), owner::now());
         }
         known_by::EXISTING if facts.owner.pid != member!(task, task_tgid as u32) => {
             facts.owner.known_by = known_by::EXISTING_SHARED;

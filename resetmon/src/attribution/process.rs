@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::container::container_of;
-use crate::kernel::observation::Task;
+use crate::kernel::observation::{Sighting, Task};
 use crate::reset::{Container, Process};
 use crate::text::{printable, printable_bytes};
 
@@ -69,9 +69,16 @@ impl Processes {
         }
     }
 
-    /// Reads a process seen for the first time, while it lives.
-    pub fn observe(&mut self, task: &Task) {
-        self.get(task);
+    /// Reads a process seen for the first time, while it lives. What `/proc` no longer has is taken
+    /// from the sighting.
+    pub fn observe(&mut self, sighting: &Sighting) {
+        let process = self.get(&sighting.task);
+        let key = (sighting.task.pid, sighting.task.start);
+        if let Some(process) = completed(&process, sighting)
+            && let Some(known) = self.known.get_mut(&key)
+        {
+            known.process = Arc::new(process);
+        }
     }
 
     /// The process of `task`, from memory or else from `/proc`; if that no longer has it, or has
@@ -189,6 +196,28 @@ fn from_record(task: &Task, earlier: Option<&Known>) -> Process {
         container,
         unit,
     }
+}
+
+/// The process with what the sighting adds; `None` if that is nothing.
+fn completed(process: &Process, sighting: &Sighting) -> Option<Process> {
+    let name = process
+        .exe
+        .is_none()
+        .then(|| printable_bytes(&sighting.exe_name, MAX_NAME))
+        .filter(|name| !name.is_empty() && *name != *process.name);
+    let cmdline = process
+        .cmdline
+        .is_none()
+        .then(|| entry::joined(sighting.arguments.clone()))
+        .flatten();
+    if name.is_none() && cmdline.is_none() {
+        return None;
+    }
+    Some(Process {
+        name: name.map_or_else(|| Arc::clone(&process.name), Arc::from),
+        cmdline: printed(cmdline.as_deref(), MAX_CMDLINE).or_else(|| process.cmdline.clone()),
+        ..process.clone()
+    })
 }
 
 /// Container and unit as remembered.

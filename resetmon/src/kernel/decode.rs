@@ -10,8 +10,8 @@ use gateway_ebpf_common::event::{
 use thiserror::Error;
 
 use super::observation::{
-    Direction, Exit, KnownBy, Observation, Reason, Role, Shape, SocketFlags, Task, TcpState,
-    Trigger, Vitals,
+    Direction, Exit, KnownBy, Observation, Reason, Role, Shape, Sighting, SocketFlags, Task,
+    TcpState, Trigger, Vitals,
 };
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ pub enum Record {
         /// When, since boot (`CLOCK_MONOTONIC`).
         time: Duration,
         /// The process.
-        task: Task,
+        sighting: Sighting,
     },
 }
 
@@ -107,7 +107,11 @@ pub fn decode(
             task.known_by = None;
             Ok(Record::Process {
                 time: Duration::from_nanos(record.time_ns),
-                task,
+                sighting: Sighting {
+                    task,
+                    exe_name: until_nul(&record.exe_name).to_vec(),
+                    arguments: without_padding(&record.arguments).to_vec(),
+                },
             })
         }
         other => Err(DecodeError::UnknownKind(other)),
@@ -366,6 +370,16 @@ fn how_known(value: u8, member: &'static str) -> Result<Option<KnownBy>, DecodeE
         known_by::EARLIER_RESET => KnownBy::EarlierReset,
         value => return Err(bad(member, value, "0 to 9")),
     }))
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// Without the zeros at the end.
+fn without_padding(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    end.map_or(&[], |last| &bytes[..=last])
 }
 
 /// A wait status as wait(2) encodes it: signal in the low 7 bits, else the status above 8.

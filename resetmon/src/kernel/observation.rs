@@ -191,6 +191,17 @@ pub struct Task {
     pub exit: Option<Exit>,
 }
 
+/// A process seen for the first time, with what the kernel says of its program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The process.
+    pub task: Task,
+    /// File name of its executable, as bytes; empty if not known.
+    pub exe_name: Vec<u8>,
+    /// Its arguments, each ended by NUL, cut off where they are long; empty if not known.
+    pub arguments: Vec<u8>,
+}
+
 /// How a dying task dies (`signal_struct.group_exit_code`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -113,7 +113,7 @@ fn without_mark(mut path: Vec<u8>) -> Vec<u8> {
 }
 
 /// Arguments, each ended by NUL, separated by blanks instead; `None` without any.
-fn joined(mut cmdline: Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn joined(mut cmdline: Vec<u8>) -> Option<Vec<u8>> {
     let used = cmdline.iter().rposition(|byte| *byte != 0)? + 1;
     cmdline.truncate(used);
     for byte in &mut cmdline {

@@ -73,7 +73,7 @@ fn an_entry_is_read_and_survives_the_exit() {
     let proc = FakeProc::new();
     proc.add(7, 1234, b"nginx", b"/usr/sbin/nginx (deleted)");
     let mut processes = proc.processes();
-    processes.observe(&task(7, START, "nginx"));
+    processes.get(&task(7, START, "nginx"));
     proc.remove(7);
     let process = processes.get(&task(7, START, "nginx"));
     assert_eq!(shown(&process), "nginx nginx /usr/sbin/nginx web.service");
@@ -233,7 +233,7 @@ fn another_program_in_the_same_process() {
     let proc = FakeProc::new();
     proc.add(7, 1234, b"sh", b"/bin/sh");
     let mut processes = proc.processes();
-    processes.observe(&task(7, START, "sh"));
+    processes.get(&task(7, START, "sh"));
     proc.add(7, 1234, b"nginx", b"/usr/sbin/nginx");
     // The name has not changed in the record: nothing is read.
     assert_eq!(
@@ -276,7 +276,7 @@ fn a_refresh_keeps_what_a_dead_process_no_longer_has() {
     let proc = FakeProc::new();
     proc.add(7, 1234, b"nginx", b"/usr/sbin/nginx");
     let mut processes = proc.processes();
-    processes.observe(&task(7, START, "nginx"));
+    processes.get(&task(7, START, "nginx"));
     let nginx = "nginx nginx /usr/sbin/nginx web.service";
     // A zombie: no executable, no command line.
     fs::remove_file(proc.dir(7).join("exe")).unwrap();
@@ -297,10 +297,10 @@ fn the_least_recently_used_are_forgotten() {
     let proc = FakeProc::new();
     proc.add(1, 1234, b"nginx", b"/usr/sbin/nginx");
     let mut processes = Processes::new(proc.0.path().into(), 16);
-    processes.observe(&task(1, START, "nginx"));
+    processes.get(&task(1, START, "nginx"));
     proc.remove(1);
     for pid in 100..1000 {
-        processes.observe(&task(pid, START, "curl"));
+        processes.get(&task(pid, START, "curl"));
         // In use all the time, so remembered although gone.
         assert_eq!(&*processes.get(&task(1, START, "nginx")).name, "nginx");
         assert!(processes.known.len() <= 16);
@@ -311,8 +311,8 @@ fn the_least_recently_used_are_forgotten() {
     assert!(!processes.known.contains_key(&(100, START)));
 
     let mut one = Processes::new(proc.0.path().into(), 0);
-    one.observe(&task(1, START, "a"));
-    one.observe(&task(2, START, "b"));
+    one.get(&task(1, START, "a"));
+    one.get(&task(2, START, "b"));
     assert_eq!(one.known.keys().collect::<Vec<_>>(), [&(2, START)]);
 }
 
@@ -362,7 +362,7 @@ fn a_real_process_survives_its_exit() {
     running.until_comm("sleep");
     let record = running.task("sleep");
     let mut processes = real();
-    processes.observe(&record);
+    processes.get(&record);
     drop(running);
     let process = processes.get(&record);
     assert_eq!(&*process.comm, "sleep");
@@ -417,4 +417,24 @@ fn a_real_process_with_a_hostile_name() {
         process.exe.as_deref().unwrap().ends_with(safe),
         "{process:?}"
     );
+}
+
+#[test]
+fn a_process_that_is_gone_is_known_by_its_sighting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut processes = Processes::new(dir.path().to_owned(), 8);
+    let sighting = |exe_name: &[u8], arguments: &[u8]| Sighting {
+        task: task(7, START, "main"),
+        exe_name: exe_name.to_vec(),
+        arguments: arguments.to_vec(),
+    };
+    processes.observe(&sighting(b"", b""));
+    let process = processes.get(&task(7, START, "main"));
+    assert_eq!((&*process.name, &process.cmdline), ("main", &None));
+
+    processes.observe(&sighting(b"cu\nrl", b"cu\nrl\0http://x\0"));
+    let process = processes.get(&task(7, START, "main"));
+    assert_eq!(&*process.name, "cu\\nrl");
+    assert_eq!(process.cmdline.as_deref(), Some("cu\\nrl http://x"));
+    assert_eq!((&*process.comm, &process.exe), ("main", &None));
 }

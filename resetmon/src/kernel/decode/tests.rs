@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use gateway_ebpf_common::event::{ARGUMENTS, EXE_NAME};
+
 use super::*;
 
 const TICK: Duration = Duration::from_millis(4);
@@ -65,9 +67,11 @@ fn words(address: &str) -> [u32; 4] {
 fn sizes_must_fit() {
     let process = ProcessRecord {
         kind: kind::PROCESS,
-        size: 64,
+        size: 384,
         time_ns: 5,
         task: task_of(1, known_by::NOBODY),
+        exe_name: [0; EXE_NAME],
+        arguments: [0; ARGUMENTS],
     };
     for full in [bytes(&record()), bytes(&process)] {
         assert!(decode(&full, TICK, name).is_ok());
@@ -477,15 +481,39 @@ fn details_of_a_socket() {
 fn a_process() {
     let record = ProcessRecord {
         kind: kind::PROCESS,
-        size: 64,
+        size: 384,
         time_ns: 5_000,
         task: task_of(12, known_by::ACCEPT),
+        exe_name: padded(b"nginx"),
+        arguments: padded(b"nginx\0-c\0\0"),
     };
-    let Record::Process { time, task } = decode(&bytes(&record), TICK, name).unwrap() else {
+    let Record::Process { time, sighting } = decode(&bytes(&record), TICK, name).unwrap() else {
         panic!("not a process")
     };
     assert_eq!(
-        (time, task.pid, task.known_by),
+        (time, sighting.task.pid, sighting.task.known_by),
         (Duration::from_micros(5), 12, None)
     );
+    assert_eq!(sighting.exe_name, b"nginx");
+    assert_eq!(sighting.arguments, b"nginx\0-c");
+
+    let full = ProcessRecord {
+        exe_name: [b'x'; EXE_NAME],
+        arguments: [b'y'; ARGUMENTS],
+        ..record
+    };
+    let Record::Process { sighting, .. } = decode(&bytes(&full), TICK, name).unwrap() else {
+        panic!("not a process")
+    };
+    assert_eq!(
+        (sighting.exe_name.len(), sighting.arguments.len()),
+        (EXE_NAME, ARGUMENTS)
+    );
+}
+
+/// The text at the start of zeros.
+fn padded<const N: usize>(text: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..text.len()].copy_from_slice(text);
+    bytes
 }

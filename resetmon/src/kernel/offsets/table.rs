@@ -42,6 +42,8 @@ impl Need {
     }
 }
 
+const NAME_OF_SHORT_LIVED: &str = "executable and arguments of processes that end at once";
+
 /// The needs, in the order of [`Layout::MEMBERS`].
 pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
     Need::required("skc_daddr", 4, "IPv4 address of the peer"),
@@ -207,6 +209,12 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
     )
     // Before Linux 5.5.
     .formerly(&["task_struct.real_start_time"]),
+    Need::useful("task_mm", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("mm_exe_file", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("mm_arg_start", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("mm_arg_end", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("file_dentry", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("dentry_name", 8, NAME_OF_SHORT_LIVED),
     Need::useful("task_signal", 8, "exit code or signal of a dying process"),
     Need::useful(
         "signal_group_exit_code",
