@@ -21,8 +21,8 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// How much resetmon says about itself, on stderr; overrides the configuration [default: info]
-    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    /// How much resetmon says about itself, on stderr; overrides the configuration, default info
+    #[arg(long, global = true, value_enum, value_name = LEVELS, hide_possible_values = true)]
     log_level: Option<LogLevel>,
 }
 
@@ -38,6 +38,9 @@ enum Command {
     /// 1 if degraded and --strict, 2 if it cannot work.
     Doctor(doctor::Args),
 }
+
+/// What `--help` shows for [`LogLevel`].
+const LEVELS: &str = "off|error|warn|info|debug|trace";
 
 /// Level of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,7 +82,7 @@ pub struct CaptureArgs {
     pub config: Option<std::path::PathBuf>,
 
     /// Diagnostics of the eBPF programs themselves, into the same log; costs nothing when off
-    #[arg(long, value_enum, default_value_t = LogLevel::Off, value_name = "LEVEL")]
+    #[arg(long, value_enum, default_value_t = LogLevel::Off, value_name = LEVELS, hide_possible_values = true)]
     pub ebpf_log: LogLevel,
 }
 

@@ -17,7 +17,7 @@ pub struct Aggregates {
     current: u32,
 }
 
-/// Where membarrier() is refused: programs run with preemption off, so this is for ever.
+/// Where `membarrier` is refused: programs run with preemption off, so this is for ever.
 const LONGER_THAN_ANY_PROGRAM: Duration = Duration::from_millis(50);
 
 impl Aggregates {

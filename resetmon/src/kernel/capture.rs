@@ -37,7 +37,7 @@ pub struct Options {
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Capabilities are missing.
-    #[error("missing {names} ({purposes}); {remedy}")]
+    #[error("{names} missing: needed to {purposes}\n{remedy}")]
     Privilege {
         /// Their names.
         names: String,
@@ -124,12 +124,14 @@ pub fn check_privilege() -> Result<(), OpenError> {
     }
     let path = std::env::current_exe()
         .map_or_else(|_| "resetmon".to_owned(), |path| path.display().to_string());
-    let join = |text: fn(&privilege::Need) -> String| {
-        missing.iter().map(text).collect::<Vec<_>>().join(" and ")
-    };
+    let names: Vec<String> = missing
+        .iter()
+        .map(|need| need.capability.to_string())
+        .collect();
+    let purposes: Vec<&str> = missing.iter().map(|need| need.purpose).collect();
     Err(OpenError::Privilege {
-        names: join(|need| need.capability.to_string()),
-        purposes: join(|need| need.purpose.to_owned()),
+        names: names.join(" and "),
+        purposes: purposes.join("; "),
         remedy: privilege::remedy(&missing, &path),
     })
 }
