@@ -49,6 +49,12 @@ impl Tally {
         Self::AggregatedStorm,
     ];
 
+    /// Whether something was lost: detail, or an owner. [`Tally::Retracted`] only corrects.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        !matches!(self, Self::Retracted)
+    }
+
     /// The value of the metric label `where`.
     #[must_use]
     pub const fn name(self) -> &'static str {

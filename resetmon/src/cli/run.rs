@@ -213,7 +213,11 @@ impl AgentPages {
     /// Totals that are kept elsewhere, by place.
     fn lost_totals(&self) -> Vec<(&'static str, u64)> {
         let mut totals: Vec<(&'static str, u64)> = match self.tallies.read() {
-            Ok(tallies) => tallies.map(|(tally, total)| (tally.name(), total)).into(),
+            Ok(tallies) => tallies
+                .into_iter()
+                .filter(|(tally, _)| tally.is_loss())
+                .map(|(tally, total)| (tally.name(), total))
+                .collect(),
             Err(error) => {
                 tracing::warn!("the programs' counters cannot be read: {error}");
                 Vec::new()
