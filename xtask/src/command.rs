@@ -5,12 +5,27 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Lines of a step's log that an error repeats.
 const LOG_TAIL: usize = 20;
+
+/// A program that showed its output ended with another status than 0.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    call: String,
+    status: ExitStatus,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ended with {}", self.call, self.status)
+    }
+}
+
+impl std::error::Error for Ended {}
 
 /// One call of a program: name, arguments and the environment set on top of ours.
 ///
@@ -91,10 +106,7 @@ impl Invocation {
             .stdin(Stdio::null())
             .status()
             .with_context(|| self.not_started())?;
-        if !status.success() {
-            bail!("`{self}` ended with {status}");
-        }
-        Ok(())
+        self.ended(status)
     }
 
     /// Runs without showing anything and returns what it wrote.
@@ -172,10 +184,17 @@ impl Invocation {
             }
         }
         let status = child.wait().with_context(|| self.not_started())?;
-        if !status.success() {
-            bail!("`{self}` ended with {status}");
+        self.ended(status)
+    }
+
+    fn ended(&self, status: ExitStatus) -> Result<()> {
+        if status.success() {
+            return Ok(());
         }
-        Ok(())
+        Err(anyhow!(Ended {
+            call: self.to_string(),
+            status,
+        }))
     }
 
     fn not_started(&self) -> String {

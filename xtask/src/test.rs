@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::command::Invocation;
+use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
 use crate::{build, privilege};
@@ -107,7 +107,10 @@ pub(crate) fn run(workspace: &Workspace, kit: &Kit, part: Part, filters: &[Strin
         } else {
             match perform(stage, workspace, kit, filters) {
                 Ok(detail) => Outcome::Passed(detail),
-                Err(error) => Outcome::Failed(format!("{error:#}")),
+                Err(error) => {
+                    println!("{stage}: FAILED: {error:#}");
+                    Outcome::Failed(in_brief(&error))
+                }
             }
         };
         finished.push(Finished {
@@ -126,6 +129,16 @@ pub(crate) fn run(workspace: &Workspace, kit: &Kit, part: Part, filters: &[Strin
 
 fn is_passed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Passed(_))
+}
+
+/// The error without the command line, which was shown where the stage failed.
+fn in_brief(error: &anyhow::Error) -> String {
+    let first = error.chain().next();
+    if first.is_some_and(<dyn std::error::Error>::is::<Ended>) {
+        "see above".to_owned()
+    } else {
+        error.to_string()
+    }
 }
 
 /// Runs one stage and returns what there is to say of its success.
@@ -171,7 +184,7 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
     }
     call.run()?;
     Ok(format!(
-        "the compiler's own lints: {} has no clippy",
+        "the compiler's own lints: {} has no stable clippy",
         kit.toolchain.rustc.display()
     ))
 }

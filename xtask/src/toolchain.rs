@@ -28,6 +28,12 @@ pub(crate) struct Version {
     pub(crate) llvm: u32,
 }
 
+impl Version {
+    fn is_nightly(&self) -> bool {
+        self.release.ends_with("-nightly")
+    }
+}
+
 /// Where `core` for the BPF target comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Core {
@@ -52,9 +58,12 @@ pub(crate) struct Toolchain {
 
 impl Toolchain {
     /// The clippy that belongs to the compiler, when installed.
+    ///
+    /// Not a nightly's: its lints change from day to day, and the same source has to pass here
+    /// and there.
     pub(crate) fn clippy(&self) -> Option<PathBuf> {
         let driver = self.rustc.with_file_name("clippy-driver");
-        is_executable(&driver).then_some(driver)
+        (!self.version.is_nightly() && is_executable(&driver)).then_some(driver)
     }
 }
 

@@ -107,3 +107,16 @@ fn finds_integration_tests_but_not_their_helpers() {
     assert_eq!(integration_tests(&root).unwrap(), ["live", "offsets"]);
     std::fs::remove_dir_all(&root).unwrap();
 }
+
+#[test]
+fn the_summary_repeats_no_command_line() {
+    let ended = || Invocation::new("false").run().unwrap_err();
+    let rows = [
+        (ended(), "see above"),
+        (ended().context("1 passed"), "1 passed"),
+        (anyhow!("they need root"), "they need root"),
+    ];
+    for (error, expected) in rows {
+        assert_eq!(in_brief(&error), expected);
+    }
+}
