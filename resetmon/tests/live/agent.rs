@@ -30,9 +30,13 @@ impl Agent {
     /// Starts `resetmon watch --json` and waits until it says that it is ready.
     pub(crate) fn start() -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
-        command.args(["watch", "--json"]);
+        Self::spawn_resetmon(command.args(["watch", "--json"]))
+    }
+
+    /// Starts a command of resetmon that writes events as JSON lines to stdout.
+    pub(crate) fn spawn_resetmon(command: &mut Command) -> Result<Self> {
         Self::spawn(
-            &mut command,
+            command,
             |line| line.contains("ready"),
             |events, line| {
                 events.push(match serde_json::from_str(line) {

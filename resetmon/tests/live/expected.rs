@@ -136,6 +136,14 @@ impl Expected {
         }
     }
 
+    /// With this role.
+    pub(crate) const fn role(self, role: &'static str) -> Self {
+        Self {
+            role: Some(role),
+            ..self
+        }
+    }
+
     /// Closed by process `name`, which is another or a dying one.
     pub(crate) const fn closer(self, name: &'static str) -> Self {
         Self {

@@ -39,7 +39,7 @@ pub(crate) fn judge(
     reporter: Reporter,
     kernel: Kernel,
 ) -> Result<Judged> {
-    let scene = Scene::new(family)?;
+    let scene = Scene::new(family, events)?;
     let before = scene.netns.resets_sent()?;
     // Actors end with the script: what that makes is part of the scenario.
     let script = (scenario.run)(&scene);

@@ -20,6 +20,17 @@ pub(crate) struct Scenario {
     pub(crate) expect: &'static [Expected],
 }
 
+/// A test of the whole, with programs of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Programs that it needs.
+    pub(crate) programs: &'static [&'static str],
+    /// Runs it; an error says what was wrong.
+    pub(crate) run: fn() -> Result<()>,
+}
+
 /// IPv4 and IPv6.
 pub(crate) const BOTH: &[Family] = &[Family::V4, Family::V6];
 /// IPv4, IPv6, and IPv4 by IPv6 sockets.
@@ -38,6 +49,10 @@ pub(crate) enum Need {
     Tun,
     /// An agent that the scenario starts itself.
     OwnAgent,
+    /// The program sees accept().
+    AcceptSeen,
+    /// The program does not see accept().
+    AcceptUnseen,
     /// Resets without a socket and in TIME_WAIT are traced (Linux 6.10 and newer).
     Socketless,
 }

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::actor::{Actor, Socket, plain};
 use crate::agent::Agent;
 use crate::compare::Names;
+use crate::events::Events;
 use crate::netns::Netns;
 use crate::remote::{Network, Remote};
 
@@ -57,6 +59,7 @@ pub(crate) struct Scene {
     pub(crate) netns: Netns,
     /// Its addresses.
     pub(crate) family: Family,
+    events: Events,
     names: RefCell<Names>,
     late: RefCell<Option<Agent>>,
 }
@@ -66,10 +69,6 @@ pub(crate) struct Scene {
 pub(crate) struct Pair {
     /// Process `server`.
     pub(crate) server: Actor,
-    /// Process `client`.
-    pub(crate) client: Actor,
-    /// The server's listener.
-    pub(crate) listener: Socket,
     /// The server's end.
     pub(crate) accepted: Socket,
     /// The client's end.
@@ -88,12 +87,13 @@ pub(crate) struct Call<'network> {
 }
 
 impl Scene {
-    /// A fresh one.
-    pub(crate) fn new(family: Family) -> Result<Self> {
+    /// A fresh one, of which `events` will be reported.
+    pub(crate) fn new(family: Family, events: &Events) -> Result<Self> {
         let (names, late) = (RefCell::default(), RefCell::default());
         Ok(Self {
             netns: Netns::new()?,
             family,
+            events: events.clone(),
             names,
             late,
         })
@@ -107,6 +107,21 @@ impl Scene {
     /// Starts another agent: only what it reports counts.
     pub(crate) fn start_agent(&self) -> Result<()> {
         *self.late.borrow_mut() = Some(Agent::start()?);
+        Ok(())
+    }
+
+    /// Waits until `count` events were reported.
+    pub(crate) fn reported(&self, count: usize) -> Result<()> {
+        let limit = Duration::from_secs(5);
+        let events = self
+            .events
+            .wait(self.netns.inode(), limit, |all| all.len() >= count);
+        if events.len() < count {
+            bail!(
+                "{} of {count} events were reported within {limit:?}",
+                events.len()
+            );
+        }
         Ok(())
     }
 
@@ -184,8 +199,6 @@ impl Scene {
         let (accepted, _) = listener.accept()?;
         Ok(Pair {
             server,
-            client,
-            listener,
             accepted,
             connected,
         })

@@ -180,12 +180,12 @@ pub(super) static SCENARIOS: &[Scenario] = &[
             sent("server", "remote")
                 .reason("no_socket")
                 .cause("stray_segment")
-                .owner("server", EARLIER)
+                .server("server", EARLIER)
                 .repeat(),
             sent("server", "remote")
                 .reason("no_socket")
                 .cause("stray_segment")
-                .owner("server", EARLIER)
+                .server("server", EARLIER)
                 .repeat(),
         ],
     },

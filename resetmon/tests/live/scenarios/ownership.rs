@@ -1,11 +1,13 @@
 //! Whose socket it is, and who closed it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 
 use crate::actor::command::{Command, Readiness, Setting};
+use crate::actor::{Actor, Socket};
 use crate::expected::{
     ACCEPTED, BEFORE_START, BEFORE_START_SHARED, LISTENER, READ, received, sent,
 };
@@ -15,6 +17,19 @@ use crate::scene::Scene;
 /// A name that must not break a line of output: a quote, a line feed, a byte that is not UTF-8,
 /// a backslash and an escape.
 const HOSTILE: &[u8] = b"a\"b\nc\xffd\\e\x1bf";
+
+/// Executable of the clients that are gone early.
+const PROGRAM: &str = "/tmp/resetmon-live/short-lived";
+/// What must be known of them.
+const SHORT_LIVED: &[(&str, &str)] = &[
+    ("/process/name", "\"short-lived\""),
+    ("/process/comm", "\"short-lived\""),
+    ("/process/exe", "\"/tmp/resetmon-live/short-lived\""),
+    (
+        "/process/cmdline",
+        "\"/tmp/resetmon-live/short-lived actor client\"",
+    ),
+];
 
 pub(super) static SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -64,6 +79,41 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .before("established")
                 .cause("closed_with_unread_data")
                 .server("worker", READ),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "worker_accepts_only",
+        families: BOTH,
+        needs: &[Need::AcceptSeen],
+        run: worker_accepts_only,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("worker", &["accept"]),
+            received("client", "server")
+                .before("established")
+                .cause("aborted_before_response")
+                .client("client"),
+        ],
+    },
+    Scenario {
+        name: "worker_accepts_only_unseen",
+        families: BOTH,
+        needs: &[Need::AcceptUnseen],
+        run: worker_accepts_only,
+        expect: &[
+            sent("server", "client")
+                .reason("tcp_abort_on_close")
+                .before("established")
+                .cause("closed_with_unread_data")
+                .server("server", LISTENER)
+                .closer("worker"),
             received("client", "server")
                 .before("established")
                 .cause("aborted_before_response")
@@ -151,10 +201,39 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        name: "short_lived",
+        name: "gone_when_reported",
         families: BOTH,
         needs: &[],
-        run: short_lived,
+        run: gone_when_reported,
+        expect: &[
+            sent("client", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("linger_abort")
+                .client("client")
+                .with(SHORT_LIVED),
+            received("server", "client")
+                .before("established")
+                .cause("aborted_during_setup")
+                .server("server", ACCEPTED),
+            sent("client 2", "server")
+                .reason("tcp_state")
+                .before("established")
+                .cause("process_exit")
+                .client("client")
+                .closer("client")
+                .with(SHORT_LIVED),
+            received("server", "client 2")
+                .before("established")
+                .cause("aborted_during_setup")
+                .server("server", ACCEPTED),
+        ],
+    },
+    Scenario {
+        name: "gone_at_once",
+        families: BOTH,
+        needs: &[],
+        run: gone_at_once,
         expect: &[
             sent("client", "server")
                 .reason("tcp_state")
@@ -162,14 +241,10 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .cause("process_exit")
                 .client("client")
                 .closer("client")
+                // Nobody had the time to look at its executable.
                 .with(&[
                     ("/process/name", "\"short-lived\""),
                     ("/process/comm", "\"short-lived\""),
-                    ("/process/exe", "\"/tmp/resetmon-live/short-lived\""),
-                    (
-                        "/process/cmdline",
-                        "\"/tmp/resetmon-live/short-lived actor client\"",
-                    ),
                     ("/closer/exit_status", "0"),
                 ]),
             received("server", "client")
@@ -189,7 +264,8 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .before("established")
                 .cause("linger_abort")
                 .client("client")
-                .with(&[("/process/comm", r#""a\"b\nc\ufffdd\\e\u001bf""#)]),
+                // As a label may hold it: control characters are spelled out.
+                .with(&[("/process/comm", r#""a\"b\\nc\ufffdd\\e\\u{1b}f""#)]),
             received("server", "client")
                 .before("established")
                 .cause("aborted_during_setup")
@@ -206,11 +282,12 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .reason("tcp_abort_on_close")
                 .before("established")
                 .cause("closed_with_unread_data")
-                .owner("server", BEFORE_START),
+                .server("server", BEFORE_START),
             received("client", "server")
                 .before("established")
-                .cause("unknown")
-                .owner("client", BEFORE_START),
+                .cause("aborted_before_response")
+                .owner("client", BEFORE_START)
+                .role("client"),
         ],
     },
     Scenario {
@@ -223,11 +300,12 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .reason("tcp_abort_on_close")
                 .before("established")
                 .cause("closed_with_unread_data")
-                .owner("server", BEFORE_START_SHARED),
+                .server("server", BEFORE_START_SHARED),
             received("client", "server")
                 .before("established")
-                .cause("unknown")
-                .owner("client", BEFORE_START),
+                .cause("aborted_before_response")
+                .owner("client", BEFORE_START)
+                .role("client"),
         ],
     },
     Scenario {
@@ -270,7 +348,7 @@ fn passed_on_and_closed(scene: &Scene) -> Result<()> {
 
 /// A master that listens, a forked worker that accepts, and a client with a request for it, of
 /// which the worker has read one byte.
-fn prefork(scene: &Scene) -> Result<[crate::actor::Actor; 3]> {
+fn prefork(scene: &Scene) -> Result<[Actor; 3]> {
     let (server, client) = (scene.actor("server")?, scene.actor("client")?);
     let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
     let worker = scene.fork(&server, "worker")?;
@@ -286,6 +364,16 @@ fn worker_reads(scene: &Scene) -> Result<()> {
     scene.connect(&client, "client", to)?.write(b"request")?;
     let (accepted, _) = worker.inherited(&listener).accept()?;
     accepted.read(1)?;
+    accepted.close()
+}
+
+fn worker_accepts_only(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let worker = scene.fork(&server, "worker")?;
+    scene.connect(&client, "client", to)?.write(b"request")?;
+    let (accepted, _) = worker.inherited(&listener).accept()?;
+    accepted.wait(Readiness::Input)?;
     accepted.close()
 }
 
@@ -349,21 +437,19 @@ fn thread_with_a_name(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// A process of its own executable that is gone when its reset is reported.
-fn short_lived(scene: &Scene) -> Result<()> {
-    let program = PathBuf::from("/tmp/resetmon-live/short-lived");
-    std::fs::create_dir_all("/tmp/resetmon-live")?;
-    let this = std::env::current_exe()?;
+/// A client from an executable of its own.
+fn short_lived(scene: &Scene) -> Result<Actor> {
+    let program = PathBuf::from(PROGRAM);
+    std::fs::create_dir_all(program.parent().context("folder")?)?;
+    // Not written over: it may still be running.
     let _ = std::fs::remove_file(&program);
-    std::fs::copy(this, &program).context("copy this test")?;
-    let (server, client) = (
-        scene.actor("server")?,
-        scene.actor_from("client", &program)?,
-    );
-    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    let socket = client.socket(to)?;
-    scene.name("client", socket.bind(scene.loopback(0))?);
-    client.start_step(&Command::Sequence(vec![
+    std::fs::copy(std::env::current_exe()?, &program).context("copy this test")?;
+    scene.actor_from("client", &program)
+}
+
+/// Connects and ends, all in one.
+fn connect_and_end(socket: &Socket, to: SocketAddr) -> Command {
+    Command::Sequence(vec![
         Command::Set {
             name: socket.name(),
             option: Setting::Linger(0),
@@ -373,7 +459,32 @@ fn short_lived(scene: &Scene) -> Result<()> {
             to,
         },
         Command::Exit { status: 0 },
-    ]))?;
+    ])
+}
+
+/// A process that was seen before, and is gone when its last reset is reported.
+fn gone_when_reported(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, short_lived(scene)?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let first = scene.connect(&client, "client", to)?;
+    listener.accept()?;
+    first.set(Setting::Linger(0))?;
+    first.close()?;
+    scene.reported(2)?;
+    let second = client.socket(to)?;
+    scene.name("client 2", second.bind(scene.loopback(0))?);
+    client.start_step(&connect_and_end(&second, to))?;
+    listener.accept()?;
+    client.ended()
+}
+
+/// A process that nobody knew before, and is gone when its reset is reported.
+fn gone_at_once(scene: &Scene) -> Result<()> {
+    let (server, client) = (scene.actor("server")?, short_lived(scene)?);
+    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
+    let socket = client.socket(to)?;
+    scene.name("client", socket.bind(scene.loopback(0))?);
+    client.start_step(&connect_and_end(&socket, to))?;
     listener.accept()?;
     client.ended()
 }

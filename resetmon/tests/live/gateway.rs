@@ -1,0 +1,337 @@
+//! nginx as a reverse proxy with two routes, and `resetmon run` that knows them, in a namespace
+//! of their own.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::actor::{Actor, Socket};
+use crate::agent::Agent;
+use crate::events::Events;
+use crate::http::{self, Answer};
+use crate::netns::Netns;
+
+/// Where nginx serves.
+pub(crate) const NGINX: &str = "127.0.0.1:8080";
+/// Where the upstream `payments` of route `/api/pay` is.
+pub(crate) const PAYMENTS: &str = "127.0.0.1:9001";
+/// Where the upstream `chat` of route `/api/chat` is.
+pub(crate) const CHAT: &str = "127.0.0.1:9002";
+/// Where resetmon serves.
+pub(crate) const RESETMON: &str = "127.0.0.1:9435";
+/// Workers of nginx.
+const WORKERS: usize = 4;
+/// Longest time for anything here.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+const NGINX_CONF: &str = "
+user root;
+worker_processes 4;
+daemon off;
+pid nginx.pid;
+error_log error.log info;
+events { worker_connections 64; }
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    upstream payments { server 127.0.0.1:9001; keepalive 8; }
+    upstream chat { server 127.0.0.1:9002; keepalive 8; }
+    server {
+        listen 127.0.0.1:8080;
+        proxy_http_version 1.1;
+        proxy_set_header Connection \"\";
+        proxy_buffering off;
+        location /api/pay { proxy_pass http://payments; }
+        location /api/chat { proxy_pass http://chat; }
+    }
+}
+";
+
+const RESETMON_YAML: &str = "
+listen: 127.0.0.1:9435
+gateways:
+  - name: edge
+    process: nginx
+    listeners: 127.0.0.1:8080
+    routes:
+      - name: /api/pay
+        upstream: payments
+      - name: /api/chat
+        upstream: chat
+    upstreams:
+      - name: payments
+        endpoints: 127.0.0.1:9001
+      - name: chat
+        endpoints: 127.0.0.1:9002
+";
+
+/// All that runs.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    /// Where it runs.
+    pub(crate) netns: Netns,
+    /// Process ids of the workers.
+    pub(crate) workers: HashSet<u32>,
+    /// Files of nginx and others; removed at the end.
+    pub(crate) folder: TempDir,
+    nginx: Child,
+    agent: Option<Agent>,
+}
+
+impl Gateway {
+    /// Starts nginx and resetmon.
+    pub(crate) fn start() -> Result<Self> {
+        let netns = Netns::new()?;
+        let folder = TempDir::new().context("temporary folder")?;
+        for name in ["body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(folder.path().join(name))?;
+        }
+        std::fs::write(folder.path().join("nginx.conf"), NGINX_CONF)?;
+        let config = folder.path().join("resetmon.yaml");
+        std::fs::write(&config, RESETMON_YAML)?;
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
+        command
+            .args(["run", "--events", "-", "--config"])
+            .arg(config);
+        let agent = Agent::spawn_resetmon(netns.run_in(&mut command))?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-c", "nginx.conf"]);
+        let nginx = netns
+            .run_in(
+                command
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null()),
+            )
+            .spawn()
+            .context("start nginx")?;
+        let agent = Some(agent);
+        let mut gateway = Self {
+            netns,
+            workers: HashSet::new(),
+            folder,
+            nginx,
+            agent,
+        };
+        gateway.workers = gateway.wait_for("nginx to have its workers", |gateway| {
+            let pids = children(gateway.nginx.id());
+            let up = pids.len() == WORKERS && pids.iter().all(|pid| is_worker(*pid));
+            Ok(up.then_some(pids))
+        })?;
+        Ok(gateway)
+    }
+
+    /// What resetmon reports.
+    pub(crate) fn events(&self) -> Result<&Events> {
+        Ok(&self.agent.as_ref().context("resetmon was stopped")?.events)
+    }
+
+    /// A process in the namespace.
+    pub(crate) fn actor(&self, name: &'static str) -> Result<Actor> {
+        Actor::start(name, &std::env::current_exe()?, &self.netns)
+    }
+
+    /// A backend process that listens at `at`.
+    pub(crate) fn backend(&self, at: &str) -> Result<(Actor, Socket)> {
+        let backend = self.actor("backend")?;
+        let at: SocketAddr = at.parse()?;
+        let listener = backend.socket(at)?;
+        listener.listen(at, 8)?;
+        Ok((backend, listener))
+    }
+
+    /// Starts curl, which waits for the answer to GET `path`.
+    pub(crate) fn curl(&self, path: &str) -> Result<Client> {
+        let mut command = Command::new("curl");
+        command.args([
+            "--silent",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+        ]);
+        command
+            .args(["--max-time", "8"])
+            .arg(format!("http://{NGINX}{path}"));
+        let child = self
+            .netns
+            .run_in(command.stdin(Stdio::null()).stdout(Stdio::piped()))
+            .spawn()
+            .context("start curl")?;
+        Ok(Client(child))
+    }
+
+    /// Waits for the reset whose remote or local end is `peer` and which nginx received.
+    pub(crate) fn nginx_received(&self, peer: SocketAddr) -> Result<Value> {
+        let peer = peer.to_string();
+        let is = |event: &Value| event["direction"] == "received" && event["remote"] == peer;
+        let events = self.events()?;
+        let seen = events.wait(self.netns.inode(), PATIENCE, |all| all.iter().any(is));
+        match seen.iter().filter(|event| is(event)).collect::<Vec<_>>()[..] {
+            [event] => Ok(event.clone()),
+            [] => bail!("no reset from {peer} was reported; these were: {seen:#?}"),
+            ref many => bail!("{} resets from {peer} were reported: {many:#?}", many.len()),
+        }
+    }
+
+    /// The worker that holds the connection between `local` and `remote`, by /proc alone.
+    pub(crate) fn holder(&self, local: SocketAddr, remote: SocketAddr) -> Result<u32> {
+        let table = self
+            .netns
+            .enter(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
+        let inode = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let ends = (*fields.get(1)?, *fields.get(2)?);
+                (ends == (hex(local)?.as_str(), hex(remote)?.as_str()))
+                    .then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+            })
+            .next()
+            .with_context(|| format!("{local} to {remote} is not in /proc/net/tcp"))?;
+        let holds = |pid: &&u32| {
+            let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+                return false;
+            };
+            fds.flatten().any(|fd| {
+                std::fs::read_link(fd.path()).is_ok_and(|link| link.to_string_lossy() == inode)
+            })
+        };
+        self.workers
+            .iter()
+            .find(holds)
+            .copied()
+            .context("no worker holds the connection")
+    }
+
+    /// resetmon's /metrics.
+    pub(crate) fn metrics(&self, accept: &str) -> Result<Answer> {
+        http::get(&self.netns, RESETMON.parse()?, "/metrics", accept)
+    }
+
+    /// Waits until the counter `name` with all of `labels` has this value.
+    pub(crate) fn counted(&self, name: &str, labels: &[(&str, &str)], value: u64) -> Result<()> {
+        let mut page = String::new();
+        let found = self.wait_for("the metric", |gateway| {
+            page = gateway.metrics("text/plain")?.body;
+            Ok((sum(&page, name, labels) == Some(value)).then_some(()))
+        });
+        let of = |line: &&str| line.starts_with(name);
+        let lines: Vec<&str> = page.lines().filter(of).collect();
+        found.with_context(|| format!("{name}{labels:?} is not {value}: {lines:#?}"))
+    }
+
+    /// Repeats `look` until it finds something, at most [`PATIENCE`] long.
+    pub(crate) fn wait_for<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self)? {
+                return Ok(found);
+            }
+            if Instant::now() > end {
+                bail!("waited in vain for {what}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends resetmon, which must end in good order.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.agent.take().context("resetmon was stopped")?.stop()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // The master ends its workers; a worker that was stopped goes on to see that.
+        for worker in &self.workers {
+            let _ = signal(*worker, rustix::process::Signal::CONT);
+        }
+        let _ = crate::agent::terminate(&mut self.nginx);
+    }
+}
+
+/// curl under way.
+#[derive(Debug)]
+pub(crate) struct Client(Child);
+
+impl Client {
+    /// Waits for its end; answers the HTTP status that it saw, 000 for none.
+    pub(crate) fn status(self) -> Result<String> {
+        let output = self.0.wait_with_output().context("curl")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.context("process id")?, signal).context("send a signal")
+}
+
+/// Sum over the samples of counter `name` that have all of `labels`, in Prometheus text.
+fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+    let samples: Vec<u64> = page
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix('{')?
+                .rsplit_once("} ")
+        })
+        .filter(|(set, _)| {
+            labels
+                .iter()
+                .all(|(key, value)| set.contains(&format!("{key}=\"{value}\"")))
+        })
+        .filter_map(|(_, value)| value.parse().ok())
+        .collect();
+    (!samples.is_empty()).then(|| samples.iter().sum())
+}
+
+/// `0100007F:1F90`, as in /proc/net/tcp.
+fn hex(address: SocketAddr) -> Option<String> {
+    match address {
+        SocketAddr::V4(v4) => {
+            let ip = u32::from_ne_bytes(v4.ip().octets());
+            Some(format!("{ip:08X}:{:04X}", v4.port()))
+        }
+        SocketAddr::V6(_) => None,
+    }
+}
+
+fn children(pid: u32) -> HashSet<u32> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// A worker has renamed itself once it is set up.
+fn is_worker(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|cmdline| cmdline.starts_with("nginx: worker process"))
+}
