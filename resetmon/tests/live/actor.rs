@@ -160,7 +160,7 @@ impl Actor {
         }
     }
 
-    /// fork(): the child has copies of all sockets.
+    /// `fork()`: the child has copies of all sockets.
     pub(crate) fn fork(&self, name: &'static str) -> Result<Self> {
         match self.act_with(&Command::Fork, None)? {
             (Reply::Pid(pid), Some(channel)) => Self::new(name, pid, channel, None),
@@ -176,7 +176,7 @@ impl Actor {
         }
     }
 
-    /// Takes a socket over from another process (SCM_RIGHTS); both have it then.
+    /// Takes a socket over from another process (`SCM_RIGHTS`); both have it then.
     pub(crate) fn take(&self, socket: &Socket) -> Result<Socket> {
         let (_, fd) = socket.actor.act_with(
             &Command::Give {
@@ -215,7 +215,7 @@ impl Actor {
         self.ended()
     }
 
-    /// Calls exit() there, and waits until the process has closed everything.
+    /// Calls `exit()` there, and waits until the process has closed everything.
     pub(crate) fn exit(&self, status: i32) -> Result<()> {
         self.start_step(&Command::Exit { status })?;
         self.ended()
@@ -269,7 +269,7 @@ impl Socket {
         self.address(&Command::Local { name: self.name() })
     }
 
-    /// bind() and listen(). Answers the address, never v4-mapped.
+    /// `bind()` and `listen()`. Answers the address, never v4-mapped.
     pub(crate) fn listen(&self, at: SocketAddr, backlog: i32) -> Result<SocketAddr> {
         self.bind(at)?;
         self.address(&Command::Listen {
@@ -278,7 +278,7 @@ impl Socket {
         })
     }
 
-    /// bind(). Answers the address, never v4-mapped.
+    /// `bind()`. Answers the address, never v4-mapped.
     pub(crate) fn bind(&self, at: SocketAddr) -> Result<SocketAddr> {
         self.address(&Command::Bind {
             name: self.name(),
@@ -286,7 +286,7 @@ impl Socket {
         })
     }
 
-    /// connect(). Answers the local address, never v4-mapped.
+    /// `connect()`. Answers the local address, never v4-mapped.
     pub(crate) fn connect(&self, to: SocketAddr) -> Result<SocketAddr> {
         self.address(&Command::Connect {
             name: self.name(),
@@ -302,7 +302,7 @@ impl Socket {
         })
     }
 
-    /// accept(), by `actor` (which has the listener too). Answers the connection and its peer.
+    /// `accept()`, by `actor` (which has the listener too). Answers the connection and its peer.
     pub(crate) fn accept(&self) -> Result<(Self, SocketAddr)> {
         let connection = self.actor.fresh();
         let command = Command::Accept {
@@ -354,7 +354,7 @@ impl Socket {
         .map(drop)
     }
 
-    /// Waits until the peer has acknowledged our FIN: FIN_WAIT2.
+    /// Waits until the peer has acknowledged our FIN: `FIN_WAIT2`.
     pub(crate) fn wait_for_fin_wait2(&self) -> Result<()> {
         const FIN_WAIT2: u8 = 5;
         self.step(&Command::AwaitState {
@@ -364,12 +364,12 @@ impl Socket {
         .map(drop)
     }
 
-    /// close().
+    /// `close()`.
     pub(crate) fn close(&self) -> Result<()> {
         self.step(&Command::Close { name: self.name() }).map(drop)
     }
 
-    /// shutdown(SHUT_WR).
+    /// `shutdown(SHUT_WR)`.
     pub(crate) fn finish(&self) -> Result<()> {
         self.step(&Command::Shutdown {
             name: self.name(),
@@ -378,7 +378,7 @@ impl Socket {
         .map(drop)
     }
 
-    /// shutdown(SHUT_RDWR).
+    /// `shutdown(SHUT_RDWR)`.
     pub(crate) fn shut(&self) -> Result<()> {
         self.step(&Command::Shutdown {
             name: self.name(),
@@ -387,7 +387,7 @@ impl Socket {
         .map(drop)
     }
 
-    /// connect(AF_UNSPEC).
+    /// `connect(AF_UNSPEC)`.
     pub(crate) fn disconnect(&self) -> Result<()> {
         self.step(&Command::Disconnect { name: self.name() })
             .map(drop)

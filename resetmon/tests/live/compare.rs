@@ -14,6 +14,8 @@ pub(crate) struct Names {
     pub(crate) endpoints: HashMap<&'static str, SocketAddr>,
     /// Processes.
     pub(crate) processes: HashMap<&'static str, u32>,
+    /// Texts for `{name}` in the table's values.
+    pub(crate) texts: HashMap<&'static str, String>,
 }
 
 /// Who reported the events, and so which members they have.
@@ -30,7 +32,7 @@ pub(crate) enum Reporter {
 pub(crate) struct Kernel {
     /// It gives reasons (Linux 6.10 and newer).
     pub(crate) reason: bool,
-    /// It traces resets without a socket and in TIME_WAIT (Linux 6.10 and newer).
+    /// It traces resets without a socket and in `TIME_WAIT` (Linux 6.10 and newer).
     pub(crate) socketless: bool,
 }
 
@@ -139,7 +141,11 @@ fn members(
             .push(format!("repeat_of is {}", event["repeat_of"]));
     }
     for (pointer, value) in one.more {
-        match serde_json::from_str(value) {
+        let mut value = (*value).to_owned();
+        for (name, text) in &names.texts {
+            value = value.replace(&format!("{{{name}}}"), text);
+        }
+        match serde_json::from_str(&value) {
             Ok(value) => check.is(pointer, &value),
             Err(error) => check
                 .wrong

@@ -28,6 +28,12 @@ impl Events {
         in_netns(&events, netns)
     }
 
+    /// How many events of all namespaces `is` holds of.
+    pub(crate) fn count(&self, is: impl Fn(&Value) -> bool) -> u64 {
+        let events = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().map(|event| u64::from(is(event))).sum()
+    }
+
     /// Waits until `enough` holds of one namespace's events, at most `limit`; returns them.
     pub(crate) fn wait(
         &self,

@@ -46,7 +46,7 @@ pub(crate) const CONNECT: &[&str] = &["connect"];
 pub(crate) const LISTEN: &[&str] = &["listen"];
 /// Nobody has accepted the connection.
 pub(crate) const LISTENER: &[&str] = &["listener"];
-/// Accepted by the listener's process and never read: seen as accept() where the kernel allows it.
+/// Accepted by the listener's process and never read: seen as `accept()` where the kernel allows it.
 pub(crate) const ACCEPTED: &[&str] = &["accept", "listener"];
 /// Accepted and read from.
 pub(crate) const READ: &[&str] = &["accept", "first_read"];

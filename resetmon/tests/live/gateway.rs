@@ -195,16 +195,15 @@ impl Gateway {
         let table = self
             .netns
             .enter(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
+        let ends = (hex(local), hex(remote));
         let inode = table
             .lines()
-            .skip(1)
-            .filter_map(|line| {
-                let fields: Vec<&str> = line.split_whitespace().collect();
-                let ends = (*fields.get(1)?, *fields.get(2)?);
-                (ends == (hex(local)?.as_str(), hex(remote)?.as_str()))
-                    .then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|fields| {
+                let end = |at: usize| fields.get(at).map(|end| (*end).to_owned());
+                (end(1), end(2)) == ends
             })
-            .next()
+            .and_then(|fields| fields.get(9).map(|inode| format!("socket:[{inode}]")))
             .with_context(|| format!("{local} to {remote} is not in /proc/net/tcp"))?;
         let holds = |pid: &&u32| {
             let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
@@ -226,16 +225,27 @@ impl Gateway {
         http::get(&self.netns, RESETMON.parse()?, "/metrics", accept)
     }
 
-    /// Waits until the counter `name` with all of `labels` has this value.
-    pub(crate) fn counted(&self, name: &str, labels: &[(&str, &str)], value: u64) -> Result<()> {
+    /// Waits until the counter `name` with all of `labels` is what the events reported add up to,
+    /// and at least 1.
+    ///
+    /// Events of the whole machine: others may do the same here at the same time.
+    pub(crate) fn counted(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let is = |event: &Value| {
+            labels.iter().all(|(label, value)| match *label {
+                "process" => event["process"]["name"] == *value,
+                label => event[label] == *value,
+            })
+        };
         let mut page = String::new();
+        let mut reported = 0;
         let found = self.wait_for("the metric", |gateway| {
+            reported = gateway.events()?.count(is);
             page = gateway.metrics("text/plain")?.body;
-            Ok((sum(&page, name, labels) == Some(value)).then_some(()))
+            Ok((reported > 0 && sum(&page, name, labels) == Some(reported)).then_some(()))
         });
         let of = |line: &&str| line.starts_with(name);
         let lines: Vec<&str> = page.lines().filter(of).collect();
-        found.with_context(|| format!("{name}{labels:?} is not {value}: {lines:#?}"))
+        found.with_context(|| format!("{name}{labels:?} is not {reported}: {lines:#?}"))
     }
 
     /// Repeats `look` until it finds something, at most [`PATIENCE`] long.

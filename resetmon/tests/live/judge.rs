@@ -43,7 +43,7 @@ pub(crate) fn judge(
     let before = scene.netns.resets_sent()?;
     // Actors end with the script: what that makes is part of the scenario.
     let script = (scenario.run)(&scene);
-    let (netns, names, late) = scene.finish();
+    let (netns, names, late, _folder) = scene.finish();
     if let Err(error) = script {
         let (wrong, seen) = (
             vec![format!("the script: {error:#}")],

@@ -59,7 +59,7 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Whether resetmon can attach to accept(), by its own word.
+/// Whether resetmon can attach to `accept()`, by its own word.
 fn sees_accept() -> Result<bool> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
     let output = command

@@ -139,7 +139,7 @@ pub(crate) fn request(interface: &str) -> libc::ifreq {
     request
 }
 
-/// ioctl() with a structure that the request expects.
+/// `ioctl()` with a structure that the request expects.
 pub(crate) fn ioctl<T>(fd: &OwnedFd, number: libc::c_ulong, argument: &mut T) -> Result<()> {
     // SAFETY: each caller pairs the number with the structure that the kernel documents for it.
     let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), number as _, std::ptr::from_mut(argument)) };

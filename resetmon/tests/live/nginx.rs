@@ -57,7 +57,7 @@ pub(crate) static TESTS: &[Whole] = &[
 ];
 
 /// What nginx must be said to have met on its way to an upstream.
-struct Upstream {
+struct Expected {
     cause: &'static str,
     route: &'static str,
     upstream: &'static str,
@@ -66,7 +66,7 @@ struct Upstream {
 
 /// Checks event and metric of the reset that nginx received from its upstream. `worker` is who
 /// held the connection; otherwise any worker will do.
-fn check(gateway: &Gateway, expected: &Upstream, worker: Option<u32>) -> Result<Value> {
+fn check(gateway: &Gateway, expected: &Expected, worker: Option<u32>) -> Result<Value> {
     let event = gateway.nginx_received(expected.at.parse()?)?;
     let checks = [
         ("cause", json!(expected.cause)),
@@ -111,13 +111,13 @@ fn check(gateway: &Gateway, expected: &Upstream, worker: Option<u32>) -> Result<
         ("route", expected.route),
         ("upstream", expected.upstream),
     ];
-    gateway.counted("resetmon_route_resets_total", &labels, 1)?;
+    gateway.counted("resetmon_route_resets_total", &labels)?;
     let labels = [
         ("direction", "received"),
         ("cause", expected.cause),
         ("process", "nginx"),
     ];
-    gateway.counted("resetmon_process_resets_total", &labels, 1)?;
+    gateway.counted("resetmon_process_resets_total", &labels)?;
     Ok(event)
 }
 
@@ -139,7 +139,7 @@ fn reset_mid_response() -> Result<()> {
     accepted.write(HALF_AN_ANSWER)?;
     accepted.set(Setting::Linger(0))?;
     accepted.close()?;
-    let expected = Upstream {
+    let expected = Expected {
         cause: "aborted_mid_response",
         route: "/api/pay",
         upstream: "payments",
@@ -158,7 +158,7 @@ fn reset_before_answering() -> Result<()> {
     accepted.read(4096)?;
     accepted.set(Setting::Linger(0))?;
     accepted.close()?;
-    let expected = Upstream {
+    let expected = Expected {
         cause: "aborted_before_response",
         route: "/api/chat",
         upstream: "chat",
@@ -175,7 +175,7 @@ fn backend_killed() -> Result<()> {
     let curl = gateway.curl("/api/pay/1")?;
     let (_accepted, worker) = asked(&gateway, &listener, PAYMENTS)?;
     backend.kill()?;
-    let expected = Upstream {
+    let expected = Expected {
         cause: "aborted_before_response",
         route: "/api/pay",
         upstream: "payments",
@@ -214,7 +214,7 @@ fn not_listening() -> Result<()> {
     let gateway = Gateway::start()?;
     let status = gateway.curl("/api/chat/1")?.status()?;
     ensure!(status == "502", "curl saw {status}, not 502");
-    let expected = Upstream {
+    let expected = Expected {
         cause: "refused",
         route: "/api/chat",
         upstream: "chat",
@@ -285,7 +285,7 @@ fn keepalive_race() -> Result<()> {
     again.read(4096)?;
     again.write(ANSWER)?;
     answered(&connection)?;
-    let expected = Upstream {
+    let expected = Expected {
         cause: "keepalive_race",
         route: "/api/pay",
         upstream: "payments",
@@ -331,7 +331,7 @@ fn idle_loss() -> Result<()> {
     again.read(4096)?;
     again.write(ANSWER)?;
     answered(&connection)?;
-    let expected = Upstream {
+    let expected = Expected {
         cause: "idle_timeout",
         route: "/api/chat",
         upstream: "chat",
@@ -379,6 +379,6 @@ fn client_leaves() -> Result<()> {
         ("cause", "client_canceled"),
         ("gateway", "edge"),
     ];
-    gateway.counted("resetmon_route_resets_total", &labels, 1)?;
+    gateway.counted("resetmon_route_resets_total", &labels)?;
     gateway.stop()
 }

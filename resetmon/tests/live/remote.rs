@@ -243,7 +243,8 @@ fn set_ipv4(local: [u8; 4]) -> Result<()> {
             sin_zero: [0; 8],
         };
         // SAFETY: sockaddr_in and sockaddr have the same size and only integers.
-        request.ifr_ifru.ifru_addr = unsafe { std::mem::transmute(address) };
+        request.ifr_ifru.ifru_addr =
+            unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(address) };
         netns::ioctl(&socket, number, &mut request).context("set an IPv4 address")?;
     }
     Ok(())

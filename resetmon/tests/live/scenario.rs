@@ -49,10 +49,10 @@ pub(crate) enum Need {
     Tun,
     /// An agent that the scenario starts itself.
     OwnAgent,
-    /// The program sees accept().
+    /// The program sees `accept()`.
     AcceptSeen,
-    /// The program does not see accept().
+    /// The program does not see `accept()`.
     AcceptUnseen,
-    /// Resets without a socket and in TIME_WAIT are traced (Linux 6.10 and newer).
+    /// Resets without a socket and in `TIME_WAIT` are traced (Linux 6.10 and newer).
     Socketless,
 }

@@ -3,6 +3,7 @@
 use crate::scenario::Scenario;
 
 mod answered;
+mod before_start;
 mod closed;
 mod destroyed;
 mod handshake;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         received::SCENARIOS,
         undone::SCENARIOS,
         ownership::SCENARIOS,
+        before_start::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::actor::{Actor, Socket, plain};
 use crate::agent::Agent;
@@ -60,6 +61,8 @@ pub(crate) struct Scene {
     /// Its addresses.
     pub(crate) family: Family,
     events: Events,
+    /// A folder that lives as long as the scenario.
+    pub(crate) folder: TempDir,
     names: RefCell<Names>,
     late: RefCell<Option<Agent>>,
 }
@@ -94,14 +97,16 @@ impl Scene {
             netns: Netns::new()?,
             family,
             events: events.clone(),
+            folder: TempDir::new().context("temporary folder")?,
             names,
             late,
         })
     }
 
-    /// The names given so far, and the agent that the script started.
-    pub(crate) fn finish(self) -> (Netns, Names, Option<Agent>) {
-        (self.netns, self.names.into_inner(), self.late.into_inner())
+    /// The names given so far, the agent that the script started, and what must live on.
+    pub(crate) fn finish(self) -> (Netns, Names, Option<Agent>, TempDir) {
+        let (names, late) = (self.names.into_inner(), self.late.into_inner());
+        (self.netns, names, late, self.folder)
     }
 
     /// Starts another agent: only what it reports counts.
@@ -133,6 +138,11 @@ impl Scene {
             .insert(name, plain(address));
     }
 
+    /// Gives a text for `{name}` in the table's values.
+    pub(crate) fn text(&self, name: &'static str, text: impl Into<String>) {
+        self.names.borrow_mut().texts.insert(name, text.into());
+    }
+
     /// Names a process for the table.
     pub(crate) fn name_process(&self, name: &'static str, pid: u32) {
         self.names.borrow_mut().processes.insert(name, pid);
@@ -145,7 +155,7 @@ impl Scene {
     }
 
     /// Starts process `name` from a copy of this test.
-    pub(crate) fn actor_from(&self, name: &'static str, program: &PathBuf) -> Result<Actor> {
+    pub(crate) fn actor_from(&self, name: &'static str, program: &Path) -> Result<Actor> {
         let actor = Actor::start(name, program, &self.netns)?;
         self.name_process(name, actor.pid());
         Ok(actor)

@@ -149,6 +149,14 @@ fn answer(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
             format!("{packet} came in that does not fit the handshake"),
         ),
         Some(TcpState::Close)
+            if o.state_before == Some(TcpState::CloseWait) && !o.flags.dead && !o.fin_sent =>
+        {
+            e.so(
+                Cause::ProtocolError,
+                format!("{packet} came in that goes on past the peer's own FIN"),
+            )
+        }
+        Some(TcpState::Close)
             if o.flags.dead || o.flags.receive_shut || reason == Some("tcp_abort_on_data") =>
         {
             if let Some(ago) = o.since_fin_sent {

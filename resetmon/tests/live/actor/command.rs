@@ -13,19 +13,19 @@ pub(crate) enum Command {
         like: SocketAddr,
         mptcp: bool,
     },
-    /// Binds with SO_REUSEADDR. Answers the local address.
+    /// Binds with `SO_REUSEADDR`. Answers the local address.
     Bind { name: String, to: SocketAddr },
     /// Answers the local address.
     Local { name: String },
-    /// listen(). Answers the local address.
+    /// `listen()`. Answers the local address.
     Listen { name: String, backlog: i32 },
-    /// connect(), which blocks. Answers the local address.
+    /// `connect()`, which blocks. Answers the local address.
     Connect { name: String, to: SocketAddr },
     /// Sends a SYN and does not wait. Answers the local address.
     StartConnect { name: String, to: SocketAddr },
     /// Takes a connection. Answers the peer's address.
     Accept { listener: String, name: String },
-    /// One read() of at most `length` bytes. Answers the bytes, none at the end.
+    /// One `read()` of at most `length` bytes. Answers the bytes, none at the end.
     Read { name: String, length: usize },
     /// Writes all of it.
     Write { name: String, bytes: Vec<u8> },
@@ -35,9 +35,9 @@ pub(crate) enum Command {
     AwaitState { name: String, state: u8 },
     /// Forgets the socket: the last close of its descriptor in this process.
     Close { name: String },
-    /// shutdown().
+    /// `shutdown()`.
     Shutdown { name: String, how: Half },
-    /// connect(AF_UNSPEC).
+    /// `connect(AF_UNSPEC)`.
     Disconnect { name: String },
     /// Sets an option.
     Set { name: String, option: Setting },
@@ -45,17 +45,17 @@ pub(crate) enum Command {
     Give { name: String },
     /// Takes the descriptor that comes with this command.
     Take { name: String },
-    /// fork(): the child is an actor of its own, with copies of all sockets. Answers its process
+    /// `fork()`: the child is an actor of its own, with copies of all sockets. Answers its process
     /// id, with its channel.
     Fork,
-    /// prctl(PR_SET_NAME) of the thread at work.
+    /// `prctl(PR_SET_NAME)` of the thread at work.
     Rename { name: Vec<u8> },
     /// Does `command` in a new thread of this name.
     InThread {
         thread: String,
         command: Box<Command>,
     },
-    /// SOCK_DESTROY of the socket with these endpoints.
+    /// `SOCK_DESTROY` of the socket with these endpoints.
     Destroy {
         local: SocketAddr,
         remote: SocketAddr,
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     },
     /// Several steps without waiting in between; stops at the first failure. Answers the last.
     Sequence(Vec<Command>),
-    /// exit().
+    /// `exit()`.
     Exit { status: i32 },
 }
 
@@ -83,22 +83,22 @@ pub(crate) enum Readiness {
 /// Which direction [`Command::Shutdown`] shuts.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Half {
-    /// SHUT_WR.
+    /// `SHUT_WR`.
     Write,
-    /// SHUT_RDWR.
+    /// `SHUT_RDWR`.
     Both,
 }
 
 /// Options of a socket.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Setting {
-    /// SO_LINGER with this time, seconds.
+    /// `SO_LINGER` with this time, seconds.
     Linger(u16),
-    /// TCP_LINGER2.
+    /// `TCP_LINGER2`.
     Linger2(i32),
     /// Keep-alive after 1 s idle, one probe, given up 1 s later.
     Keepalive,
-    /// TCP_USER_TIMEOUT, milliseconds.
+    /// `TCP_USER_TIMEOUT`, milliseconds.
     UserTimeout(u32),
 }
 

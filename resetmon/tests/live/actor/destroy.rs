@@ -1,4 +1,4 @@
-//! SOCK_DESTROY by sock_diag(7), as `ss -K` does it.
+//! `SOCK_DESTROY` by `sock_diag(7)`, as `ss -K` does it.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -231,7 +231,7 @@ fn linger2_below_zero_in_fin_wait1(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// An orphan stays in FIN_WAIT2 if it may wait for longer than TIME_WAIT lasts.
+/// An orphan stays in `FIN_WAIT2` if it may wait for longer than `TIME_WAIT` lasts.
 fn data_in_fin_wait2(scene: &Scene) -> Result<()> {
     let network = scene.network()?;
     scene.netns.sysctl("ipv4/tcp_fin_timeout", "120")?;
@@ -243,7 +243,7 @@ fn data_in_fin_wait2(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// shutdown() of both directions without close(): the socket is no orphan.
+/// `shutdown()` of both directions without `close()`: the socket is no orphan.
 fn data_after_shutdown(scene: &Scene) -> Result<()> {
     let pair = scene.pair()?;
     pair.accepted.shut()?;
@@ -292,7 +292,7 @@ fn past_the_fin(call: &mut Call<'_>, ack: u32) -> Result<()> {
     Ok(())
 }
 
-/// The peer has acknowledged our FIN but not closed: the kernel keeps only a TIME_WAIT entry.
+/// The peer has acknowledged our FIN but not closed: the kernel keeps only a `TIME_WAIT` entry.
 fn data_in_time_wait(scene: &Scene) -> Result<()> {
     let network = scene.network()?;
     let mut call = served(scene, &network)?;

@@ -1,4 +1,4 @@
-//! Resets that close(), exit and disconnect send: `__tcp_close`, `tcp_disconnect`,
+//! Resets that `close()`, exit and disconnect send: `__tcp_close`, `tcp_disconnect`,
 //! `inet_csk_listen_stop`.
 
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! Sockets that an administrator destroys: SOCK_DESTROY, `tcp_abort`.
+//! Sockets that an administrator destroys: `SOCK_DESTROY`, `tcp_abort`.
 
 use anyhow::Result;
 

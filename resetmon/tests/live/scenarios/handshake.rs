@@ -256,7 +256,7 @@ fn stale_timestamp_while_connecting(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// close() in SYN_SENT says nothing to anyone.
+/// `close()` in `SYN_SENT` says nothing to anyone.
 fn canceled_while_connecting(scene: &Scene) -> Result<()> {
     let network = scene.network()?;
     let (_client, socket, _remote) = connecting(scene, &network)?;

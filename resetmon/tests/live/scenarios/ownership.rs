@@ -1,16 +1,13 @@
 //! Whose socket it is, and who closed it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 
 use crate::actor::command::{Command, Readiness, Setting};
 use crate::actor::{Actor, Socket};
-use crate::expected::{
-    ACCEPTED, BEFORE_START, BEFORE_START_SHARED, LISTENER, READ, received, sent,
-};
+use crate::expected::{ACCEPTED, LISTENER, READ, received, sent};
 use crate::scenario::{BOTH, Need, ONE, Scenario};
 use crate::scene::Scene;
 
@@ -18,17 +15,12 @@ use crate::scene::Scene;
 /// a backslash and an escape.
 const HOSTILE: &[u8] = b"a\"b\nc\xffd\\e\x1bf";
 
-/// Executable of the clients that are gone early.
-const PROGRAM: &str = "/tmp/resetmon-live/short-lived";
-/// What must be known of them.
+/// What must be known of a client from an executable of its own.
 const SHORT_LIVED: &[(&str, &str)] = &[
     ("/process/name", "\"short-lived\""),
     ("/process/comm", "\"short-lived\""),
-    ("/process/exe", "\"/tmp/resetmon-live/short-lived\""),
-    (
-        "/process/cmdline",
-        "\"/tmp/resetmon-live/short-lived actor client\"",
-    ),
+    ("/process/exe", "\"{program}\""),
+    ("/process/cmdline", "\"{program} actor client\""),
 ];
 
 pub(super) static SCENARIOS: &[Scenario] = &[
@@ -272,59 +264,6 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .server("server", ACCEPTED),
         ],
     },
-    Scenario {
-        name: "open_before_start",
-        families: BOTH,
-        needs: &[Need::OwnAgent],
-        run: open_before_start,
-        expect: &[
-            sent("server", "client")
-                .reason("tcp_abort_on_close")
-                .before("established")
-                .cause("closed_with_unread_data")
-                .server("server", BEFORE_START),
-            received("client", "server")
-                .before("established")
-                .cause("aborted_before_response")
-                .owner("client", BEFORE_START)
-                .role("client"),
-        ],
-    },
-    Scenario {
-        name: "open_in_two_processes_before_start",
-        families: ONE,
-        needs: &[Need::OwnAgent],
-        run: open_in_two_processes_before_start,
-        expect: &[
-            sent("server", "client")
-                .reason("tcp_abort_on_close")
-                .before("established")
-                .cause("closed_with_unread_data")
-                .server("server", BEFORE_START_SHARED),
-            received("client", "server")
-                .before("established")
-                .cause("aborted_before_response")
-                .owner("client", BEFORE_START)
-                .role("client"),
-        ],
-    },
-    Scenario {
-        name: "listening_before_start",
-        families: BOTH,
-        needs: &[Need::OwnAgent],
-        run: listening_before_start,
-        expect: &[
-            sent("server", "client")
-                .reason("tcp_state")
-                .before("established")
-                .cause("listener_closed")
-                .server("server", LISTENER),
-            received("client", "server")
-                .before("established")
-                .cause("aborted_during_setup")
-                .client("client"),
-        ],
-    },
 ];
 
 fn forked_child_closes(scene: &Scene) -> Result<()> {
@@ -439,11 +378,9 @@ fn thread_with_a_name(scene: &Scene) -> Result<()> {
 
 /// A client from an executable of its own.
 fn short_lived(scene: &Scene) -> Result<Actor> {
-    let program = PathBuf::from(PROGRAM);
-    std::fs::create_dir_all(program.parent().context("folder")?)?;
-    // Not written over: it may still be running.
-    let _ = std::fs::remove_file(&program);
+    let program = scene.folder.path().join("short-lived");
     std::fs::copy(std::env::current_exe()?, &program).context("copy this test")?;
+    scene.text("program", program.to_string_lossy());
     scene.actor_from("client", &program)
 }
 
@@ -499,30 +436,4 @@ fn hostile_name(scene: &Scene) -> Result<()> {
     listener.accept()?;
     connected.set(Setting::Linger(0))?;
     connected.close()
-}
-
-fn open_before_start(scene: &Scene) -> Result<()> {
-    let pair = scene.pair()?;
-    scene.start_agent()?;
-    pair.connected.write(b"request")?;
-    pair.accepted.wait(Readiness::Input)?;
-    pair.accepted.close()
-}
-
-fn open_in_two_processes_before_start(scene: &Scene) -> Result<()> {
-    let pair = scene.pair()?;
-    let child = scene.fork(&pair.server, "child")?;
-    scene.start_agent()?;
-    pair.connected.write(b"request")?;
-    pair.accepted.wait(Readiness::Input)?;
-    child.inherited(&pair.accepted).close()?;
-    pair.accepted.close()
-}
-
-fn listening_before_start(scene: &Scene) -> Result<()> {
-    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
-    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    scene.start_agent()?;
-    let _connected = scene.connect(&client, "client", to)?;
-    listener.close()
 }

@@ -64,7 +64,7 @@ fn user_timeout(scene: &Scene) -> Result<()> {
     call.socket.read_fails(Errno::TIMEDOUT)
 }
 
-/// The kernel resets an orphan in FIN_WAIT2 when its timer finds nothing left to wait for: here
+/// The kernel resets an orphan in `FIN_WAIT2` when its timer finds nothing left to wait for: here
 /// because the time to wait was shortened meanwhile.
 fn fin_wait2_timeout(scene: &Scene) -> Result<()> {
     let network = scene.network()?;

@@ -261,6 +261,33 @@ fn data_after_close() {
         &["was answered in close"],
     );
 
+    // What `shutdown()` and the peer's FIN leave behind looks alike but for our own FIN.
+    let past_fin = set(o.clone(), |o| {
+        o.state_before = Some(TcpState::CloseWait);
+        o.flags.dead = false;
+        o.flags.receive_shut = true;
+        o.fin_received = true;
+        o.fin_sent = false;
+    });
+    expect_both(
+        "past the peer's own FIN",
+        &past_fin,
+        "tcp_abort_on_data",
+        Cause::ProtocolError,
+        &["past the peer's own FIN"],
+    );
+    let last_ack = set(past_fin, |o| {
+        o.state_before = Some(TcpState::LastAck);
+        o.fin_sent = true;
+    });
+    expect_both(
+        "past the peer's FIN, and closed",
+        &last_ack,
+        "tcp_abort_on_data",
+        Cause::DataAfterClose,
+        &[],
+    );
+
     let linger2 = set(o.clone(), |o| {
         o.linger2_abort = true;
         o.trigger = Some(packet(ACK, 0));
