@@ -1,8 +1,18 @@
 //! The README's tables say what the program does.
 
+use std::mem::offset_of;
+use std::num::NonZeroU32;
+
+use gateway_ebpf_common::event::{ResetRecord, direction, flag, kind, role, shape};
+use resetmon::attribution::process::Processes;
+use resetmon::config::Config;
 use resetmon::diagnosis::advice::advice;
 use resetmon::export::metrics::{Format, Limits, Metrics};
-use resetmon::reset::Cause;
+use resetmon::kernel::btf::Btf;
+use resetmon::kernel::clock::{Anchor, Clock};
+use resetmon::kernel::reasons::Reasons;
+use resetmon::pipeline::Pipeline;
+use resetmon::reset::{Cause, Reset};
 
 const README: &str = include_str!("../../README.md");
 
@@ -17,6 +27,9 @@ fn every_cause_stands_with_its_summary() {
 #[test]
 fn every_metric_stands_and_none_that_is_not() {
     let metrics = Metrics::new(Limits::default());
+    metrics.set_events_lost("unreadable", 1);
+    metrics.set_probe("accept", true);
+    metrics.record(&a_reset());
     let mut page = String::new();
     metrics.encode(Format::Text, &mut page).expect("written");
     let mut names = Vec::new();
@@ -42,4 +55,42 @@ fn every_capability_stands() {
         let name = format!("| `{}` |", need.capability);
         assert!(README.contains(&name), "README lacks {name}");
     }
+}
+
+/// A reset of a gateway's connection, with everything that any family observes.
+fn a_reset() -> Reset {
+    let config = "gateways: [{name: edge, routes: [{name: /, upstream: app}],\
+                  upstreams: [{name: app, endpoints: [\"127.0.0.2:80\"]}]}]";
+    let config = Config::parse(config, "test").expect("a configuration");
+    let btf = std::fs::read("tests/fixtures/btf/linux-6.18.44.btf").expect("a fixture");
+    let btf = Btf::parse(btf).expect("BTF");
+    let clock = Clock::new(NonZeroU32::MIN, Anchor::now());
+    let processes = Processes::new("/nonexistent".into(), 1);
+    let mut pipeline = Pipeline::new(clock, Reasons::from_btf(&btf), processes, &config);
+
+    let mut bytes = vec![0; size_of::<ResetRecord>()];
+    let mut put = |offset: usize, value: &[u8]| {
+        bytes[offset..offset + value.len()].copy_from_slice(value);
+    };
+    put(offset_of!(ResetRecord, kind), &kind::RESET.to_ne_bytes());
+    let size = u32::try_from(size_of::<ResetRecord>()).expect("small");
+    put(offset_of!(ResetRecord, size), &size.to_ne_bytes());
+    put(offset_of!(ResetRecord, time_ns), &2_u64.to_ne_bytes());
+    put(
+        offset_of!(ResetRecord, established_ns),
+        &1_u64.to_ne_bytes(),
+    );
+    put(offset_of!(ResetRecord, flags), &flag::VITALS.to_ne_bytes());
+    put(offset_of!(ResetRecord, local_addr), &[127, 0, 0, 1]);
+    put(offset_of!(ResetRecord, remote_addr), &[127, 0, 0, 2]);
+    put(offset_of!(ResetRecord, remote_port), &80_u16.to_ne_bytes());
+    put(offset_of!(ResetRecord, direction), &[direction::RECEIVED]);
+    put(offset_of!(ResetRecord, ip_version), &[4]);
+    put(offset_of!(ResetRecord, shape), &[shape::FULL]);
+    put(offset_of!(ResetRecord, state), &[1]);
+    put(offset_of!(ResetRecord, state_before), &[1]);
+    put(offset_of!(ResetRecord, role), &[role::CLIENT]);
+    let mut resets = Vec::new();
+    pipeline.feed(&bytes, |reset| resets.push(reset));
+    resets.pop().expect("a reset")
 }
