@@ -95,7 +95,7 @@ pub fn reset(
         return aggregate(place, Tally::AggregatedStorm, lost);
     }
     // SAFETY: the record is a map value of that size.
-    let full = unsafe {
+    let failed = unsafe {
         bpf_ringbuf_output(
             core::ptr::from_ref(&EVENTS).cast_mut().cast::<c_void>(),
             core::ptr::from_mut(record).cast::<c_void>(),
@@ -103,7 +103,7 @@ pub fn reset(
             0,
         )
     };
-    if full == 0 {
+    if failed == 0 {
         Delivery::Ring
     } else if provisional {
         count(lost);
@@ -127,7 +127,7 @@ fn is_storm(record: &ResetRecord) -> bool {
         kind: u32::from(record.direction) | u32::from(record.shape) << 8,
     };
     let second = record.time_ns / SECOND_NS;
-    if let Some(rate) = RATES.get_ptr_mut(&key) {
+    if let Some(rate) = RATES.get_ptr_mut(key) {
         // SAFETY: a value of this CPU; an interruption between the two members costs at most
         // one detail more or less, never a count.
         let rate = unsafe { &mut *rate };
@@ -138,7 +138,7 @@ fn is_storm(record: &ResetRecord) -> bool {
         return rate[1] > u64::from(limit);
     }
     // A failure only means that this reset is reported in full.
-    let _ = RATES.insert(&key, &[second, 1], 0);
+    let _ = RATES.insert(key, [second, 1], 0);
     false
 }
 

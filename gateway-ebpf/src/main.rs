@@ -7,6 +7,18 @@
 // One atomic add; core has none for this target.
 #![feature(asm_experimental_arch)]
 #![expect(unreachable_pub, reason = "modules of a binary are private to it")]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier knows typed kernel pointers only within one function"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "aya's attributes want the context by value"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "registers are 64 bits wide, what they hold is not"
+)]
 
 mod emit;
 mod kernel;

@@ -187,12 +187,12 @@ pub fn announce(task: &Task, running: Object, time_ns: u64) {
         task.comm[7],
     ]);
     // SAFETY: a plain integer; a concurrent writer writes the same or a newer name.
-    if unsafe { PROCESSES.get(&key) } == Some(&name) {
+    if unsafe { PROCESSES.get(key) } == Some(&name) {
         return;
     }
     if emit::process(time_ns, task, running) {
         // A full map only means that the process is announced again.
-        let _ = PROCESSES.insert(&key, &name, 0);
+        let _ = PROCESSES.insert(key, name, 0);
     }
 }
 

@@ -68,11 +68,7 @@ pub fn fill(record: &mut ResetRecord, skb: Object) -> bool {
     // The packet begins at the TCP header when the stack resets (`tcp_v4_rcv` does not pull it).
     let header_len = (word >> 28) * 4;
     let len = member!(skb, skb_len as u32);
-    let payload = if len > header_len {
-        len - header_len
-    } else {
-        0
-    };
+    let payload = len.saturating_sub(header_len);
     record.trigger_len = if payload > 0xffff {
         0xffff
     } else {

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::command::{Invocation, find_program};
 
-/// A compiler with a compiled `core` for the BPF target.
-pub(crate) const TOOLCHAIN: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
+/// A compiler with a compiled `core` for the BPF target, and its lints.
+pub(crate) const TOOLCHAIN: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
 /// A program that the live-kernel tests call, and the package it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

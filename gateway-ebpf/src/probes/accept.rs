@@ -1,5 +1,5 @@
 //! fexit `inet_csk_accept`: a task takes a connection from the accept queue, by whatever call
-//! (accept, accept4, io_uring).
+//! (accept, accept4, `io_uring`).
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::fexit;

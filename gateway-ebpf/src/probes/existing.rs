@@ -18,7 +18,7 @@ const CTX_FILE: u32 = 24;
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub fn existing_listeners(ctx: *mut c_void) -> i32 {
+pub extern "C" fn existing_listeners(ctx: *mut c_void) -> i32 {
     sample_clock();
     if let Some(sk) = tcp_socket(ctx.cast::<u8>())
         && socket::state_of(sk) == state::LISTEN
@@ -28,7 +28,7 @@ pub fn existing_listeners(ctx: *mut c_void) -> i32 {
             let key = [socket::netns(sk), u32::from(socket::local_port(tcp))];
             // A full map only leaves the role of a few old connections wrong-guessed as client,
             // so the agent does not see it as certain.
-            let _ = EXISTING_LISTENERS.insert(&key, &1, 0);
+            let _ = EXISTING_LISTENERS.insert(key, 1, 0);
         }
     }
     0
@@ -36,7 +36,7 @@ pub fn existing_listeners(ctx: *mut c_void) -> i32 {
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub fn existing_sockets(ctx: *mut c_void) -> i32 {
+pub extern "C" fn existing_sockets(ctx: *mut c_void) -> i32 {
     let ctx = ctx.cast::<u8>();
     let task = load::<u64>(ctx, CTX_TASK) as Object;
     if task.is_null() {
@@ -59,7 +59,7 @@ pub fn existing_sockets(ctx: *mut c_void) -> i32 {
             owner::cookie(sk);
             let key = [socket::netns(sk), u32::from(socket::local_port(tcp))];
             // SAFETY: a plain integer, not written while this program runs.
-            let listened = unsafe { EXISTING_LISTENERS.get(&key) }.is_some();
+            let listened = unsafe { EXISTING_LISTENERS.get(key) }.is_some();
             facts.role = if listened { role::SERVER } else { role::CLIENT };
             owner::announce(&facts.owner, core::ptr::null(), owner::now());
         }
@@ -97,5 +97,5 @@ fn tcp_socket(ctx: *mut u8) -> Option<Object> {
 fn sample_clock() {
     // SAFETY: no arguments.
     let sample = [owner::now(), unsafe { bpf_jiffies64() }];
-    let _ = CLOCK.set(0, &sample, 0);
+    let _ = CLOCK.set(0, sample, 0);
 }

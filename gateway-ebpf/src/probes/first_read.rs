@@ -1,7 +1,7 @@
 //! `tcp:tcp_rcv_space_adjust`: a task reads from a connection.
 //!
 //! The first reader of an accepted connection is the worker that really serves it, not the
-//! process that called listen(). Later reads cost one look at the socket's storage.
+//! process that called `listen`. Later reads cost one look at the socket's storage.
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -26,11 +26,11 @@ pub fn first_read(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     match facts.owner.known_by {
-        known_by::INHERITED | known_by::EXISTING_SHARED | known_by::NOBODY => {
-            // In-kernel readers (strparser, sockmap) run in softirq: no task holds the lock.
-            if socket::in_task(sk) {
-                facts.tag(known_by::FIRST_READ, owner::now());
-            }
+        // In-kernel readers (strparser, sockmap) run in softirq: no task holds the lock.
+        known_by::INHERITED | known_by::EXISTING_SHARED | known_by::NOBODY
+            if socket::in_task(sk) =>
+        {
+            facts.tag(known_by::FIRST_READ, owner::now());
         }
         _ => {}
     }

@@ -68,7 +68,7 @@ fn begin(record: &mut ResetRecord, reason: u32) {
     record.reason = reason;
 }
 
-/// close(), abort, timers: the socket says it all.
+/// `close`, abort, timers: the socket says it all.
 #[inline(always)]
 fn active(sk: Object, reason: u32) {
     let tcp = socket::tcp(sk);
@@ -101,7 +101,7 @@ fn active(sk: Object, reason: u32) {
             // a task, but the task is the one that closes the listener.
             let thread = owner::current_thread();
             // SAFETY: written only by this same thread.
-            if let Some([port, _]) = unsafe { CLOSING_LISTENER.get(&thread) }
+            if let Some([port, _]) = unsafe { CLOSING_LISTENER.get(thread) }
                 && *port == u64::from(tuple.local_port)
             {
                 record.flags |= flag::LISTENER_CLOSED;
@@ -136,7 +136,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
             }
             // SAFETY: entries are whole once inserted; an evicted one may be overwritten while
             // it is copied, which the agent's checks on pid and start time bear.
-            if let Some(facts) = unsafe { TIME_WAIT.get(&cookie) } {
+            if let Some(facts) = unsafe { TIME_WAIT.get(cookie) } {
                 facts.write(record);
                 record.state_before = state;
                 record.flags |= flag::BY_COOKIE | flag::STATE_SEEN;
@@ -211,7 +211,7 @@ fn without_socket(skb: Object, reason: u32) {
         }
         let tuple = Tuple::of(record);
         // SAFETY: as for TIME_WAIT.
-        if let Some(gone) = unsafe { GONE.get(&tuple) }
+        if let Some(gone) = unsafe { GONE.get(tuple) }
             && record.time_ns.wrapping_sub(gone.time_ns) < GONE_NS
         {
             record.owner = gone.owner;
@@ -233,5 +233,5 @@ pub fn remember(facts: &Facts, cookie: u64, time_ns: u64) {
         role: u64::from(facts.role),
     };
     // A full map evicts; a failure only leaves a late packet without owner.
-    let _ = GONE.insert(&facts.tuple, &gone, 0);
+    let _ = GONE.insert(facts.tuple, gone, 0);
 }

@@ -59,7 +59,7 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
             } else if old == state::FIN_WAIT2 || old == state::CLOSING {
                 // On the way to TIME_WAIT, which has no storage but keeps the cookie.
                 let cookie = socket::cookie(sk);
-                if cookie != 0 && TIME_WAIT.insert(&cookie, &*facts, 0).is_err() {
+                if cookie != 0 && TIME_WAIT.insert(cookie, *facts, 0).is_err() {
                     emit::count(Tally::TimeWaitFailed);
                 }
             }
@@ -79,5 +79,5 @@ fn closing_listener(sk: Object, now: u64) {
     let thread = owner::current_thread();
     let note = [u64::from(socket::local_port(tcp)), now];
     // A failure only leaves those resets without closer.
-    let _ = CLOSING_LISTENER.insert(&thread, &note, 0);
+    let _ = CLOSING_LISTENER.insert(thread, note, 0);
 }
