@@ -42,6 +42,7 @@ fn plans() {
                 &[
                     "rustc-web",
                     "libstd-rust-web-dev-bpf",
+                    "rust-web-clippy",
                     "nginx-light",
                     "prometheus",
                 ],
@@ -55,7 +56,10 @@ fn plans() {
                 tools_missing: vec![],
                 ..bare()
             },
-            install(&["rustc-web", "libstd-rust-web-dev-bpf"], None),
+            install(
+                &["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"],
+                None,
+            ),
         ),
         (
             "not root",
