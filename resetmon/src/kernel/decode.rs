@@ -13,6 +13,7 @@ use super::observation::{
     Direction, Exit, KnownBy, Observation, Reason, Role, Shape, Sighting, SocketFlags, Task,
     TcpState, Trigger, Vitals,
 };
+use crate::text::printable;
 
 #[cfg(test)]
 mod tests;
@@ -391,22 +392,13 @@ fn exit(wait_status: u32) -> Exit {
     }
 }
 
-/// Text of a NUL-padded name; what is no text, and what could steer a terminal, is replaced.
+/// Text of a NUL-padded name, printable as the names read from /proc are.
 fn comm(bytes: &[u8; 16]) -> String {
     let end = bytes
         .iter()
         .position(|byte| *byte == 0)
         .unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end])
-        .chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    printable(&String::from_utf8_lossy(&bytes[..end])).into_owned()
 }
 
 const fn bad(member: &'static str, value: u8, allowed: &'static str) -> DecodeError {

@@ -14,6 +14,8 @@ pub(crate) struct Names {
     pub(crate) endpoints: HashMap<&'static str, SocketAddr>,
     /// Processes.
     pub(crate) processes: HashMap<&'static str, u32>,
+    /// File name of the actors' executable, where it must be known.
+    pub(crate) program: Option<String>,
     /// Texts for `{name}` in the table's values.
     pub(crate) texts: HashMap<&'static str, String>,
 }
@@ -135,6 +137,17 @@ fn members(
     check.is("/fin_sent", &json!(one.fin_sent));
     check.who("/process", one.process, names);
     check.who("/closer", one.closer, names);
+    let in_table = one
+        .more
+        .iter()
+        .any(|(pointer, _)| *pointer == "/process/name");
+    if let Some(program) = names
+        .program
+        .as_ref()
+        .filter(|_| one.process.is_some() && !in_table)
+    {
+        check.is("/process/name", &json!(program));
+    }
     if event["repeat_of"].is_string() != one.repeat {
         check
             .wrong

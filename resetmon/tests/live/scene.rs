@@ -112,6 +112,8 @@ impl Scene {
     /// Starts another agent: only what it reports counts.
     pub(crate) fn start_agent(&self) -> Result<()> {
         *self.late.borrow_mut() = Some(Agent::start()?);
+        // It may not have come to /proc for what the kernel's iterators showed it.
+        self.names.borrow_mut().program = None;
         Ok(())
     }
 
@@ -151,6 +153,8 @@ impl Scene {
     /// Starts process `name`.
     pub(crate) fn actor(&self, name: &'static str) -> Result<Actor> {
         let program = std::env::current_exe().context("path of this test")?;
+        let file = program.file_name().context("name of this test")?;
+        self.names.borrow_mut().program = Some(file.to_string_lossy().into_owned());
         self.actor_from(name, &program)
     }
 

@@ -87,9 +87,14 @@ impl Entry {
     }
 }
 
+/// Bytes of an entry that are read at once.
+const ONE_READ: usize = 8192;
+
 fn read_file(dir: &OwnedFd, name: &str, most: u64) -> Result<Vec<u8>, Unreadable> {
     let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut bytes = Vec::new();
+    // Room from the start makes it one read: a process may end between two, and what it executes
+    // would be cut.
+    let mut bytes = Vec::with_capacity(ONE_READ);
     match File::from(file).take(most).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) => Err(Errno::from_io_error(&error).map_or(Unreadable::Perhaps, Into::into)),

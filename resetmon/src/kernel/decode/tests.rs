@@ -408,11 +408,8 @@ fn names_are_text() {
         (b"nginx\0\0\0\0\0\0\0\0\0\0\0", "nginx"),
         (b"nginx\0garbage\0\0\0", "nginx"),
         (b"0123456789abcdef", "0123456789abcdef"),
-        (b"a\x1b[2J\n\"\0\0\0\0\0\0\0\0\0", "a\u{fffd}[2J\u{fffd}\""),
-        (
-            b"\xff\xc2\x9b\0\0\0\0\0\0\0\0\0\0\0\0\0",
-            "\u{fffd}\u{fffd}",
-        ),
+        (b"a\x1b[2J\n\"\0\0\0\0\0\0\0\0\0", "a\\u{1b}[2J\\n\""),
+        (b"\xff\xc2\x9b\0\0\0\0\0\0\0\0\0\0\0\0\0", "\u{fffd}\\u{9b}"),
         (&[0; 16], ""),
     ];
     for (bytes, expected) in table {

@@ -233,10 +233,11 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 .cause("process_exit")
                 .client("client")
                 .closer("client")
-                // Nobody had the time to look at its executable.
+                // Not its executable: nobody had the time to look at /proc.
                 .with(&[
                     ("/process/name", "\"short-lived\""),
                     ("/process/comm", "\"short-lived\""),
+                    ("/process/cmdline", "\"{program} actor client\""),
                     ("/closer/exit_status", "0"),
                 ]),
             received("server", "client")
