@@ -15,7 +15,7 @@ use crate::events::Events;
 /// Longest time until all probes are attached.
 const START: Duration = Duration::from_secs(60);
 /// Longest time from SIGTERM to the end.
-const END: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(60);
 
 /// A running program that reports events.
 #[derive(Debug)]
