@@ -107,6 +107,8 @@ pub mod flag {
     pub const EXISTING: u32 = 1 << 13;
     /// The connection was never accepted and its listener was closed by `closer`.
     pub const LISTENER_CLOSED: u32 = 1 << 14;
+    /// Received only: the RST itself was seen: the `rst_*` members hold.
+    pub const PACKET: u32 = 1 << 15;
 }
 
 /// A process at one moment.
@@ -253,8 +255,12 @@ pub struct ResetRecord {
     /// Payload received with and since the segment that acknowledged our latest data (a FIN
     /// counts as 1), or [`NEVER`] if the kernel does not tell.
     pub received_since_ack: u32,
+    /// Sequence number of the RST received less the one expected, if [`flag::PACKET`].
+    pub rst_seq_offset: i32,
     /// Payload of the packet answered, bytes.
     pub trigger_len: u16,
+    /// IP identification of the RST received, 0 for IPv6, if [`flag::PACKET`].
+    pub rst_ip_id: u16,
     /// TCP flags of the packet answered (FIN 1, SYN 2, RST 4, PSH 8, ACK 16).
     pub trigger_flags: u8,
     /// TTL or hop limit of the packet answered.
@@ -277,9 +283,15 @@ pub struct ResetRecord {
     pub probes_out: u8,
     /// Retransmits of the segment in flight.
     pub retransmits_now: u8,
+    /// TTL or hop limit of the RST received, if [`flag::PACKET`].
+    pub rst_ttl: u8,
+    /// TTL or hop limit of the peer's packet in the handshake; 0 if not seen.
+    pub handshake_ttl: u8,
+    /// TCP flags of the RST received, if [`flag::PACKET`].
+    pub rst_flags: u8,
     /// Zero.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<ResetRecord>() == 328);
+const _: () = assert!(size_of::<ResetRecord>() == 336);
 const _: () = assert!(size_of::<ResetRecord>().is_multiple_of(8));

@@ -155,7 +155,7 @@ pub struct Aggregate {
     pub first: ResetRecord,
 }
 
-const _: () = assert!(size_of::<Aggregate>() == 336);
+const _: () = assert!(size_of::<Aggregate>() == 344);
 
 /// How many aggregates there may be between two drains.
 pub const AGGREGATES: usize = 4096;

@@ -33,6 +33,9 @@ pub struct RateKey {
     pub kind: u32,
 }
 
+/// Where a program makes its record.
+pub type Scratch = PerCpuArray<Aggregate, 1>;
+
 /// Where a reset went.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -67,7 +70,7 @@ fn add_one(slot: *mut u64) {
 /// `fill` returns false if the reset cannot be described at all.
 #[inline(always)]
 pub fn reset(
-    scratch: &PerCpuArray<Aggregate, 1>,
+    scratch: &Scratch,
     lost: Tally,
     fill: impl FnOnce(&mut ResetRecord) -> bool,
 ) -> Delivery {

@@ -48,6 +48,10 @@ pub static SENT: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 #[btf_map]
 pub static RECEIVED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 
+/// Where the probes of untraced resets make theirs.
+#[btf_map]
+pub static UNTRACED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
 /// Facts of each TCP socket; they die with it.
 #[btf_map]
 pub static SOCKETS: SkStorage<Facts> = SkStorage::new();

@@ -27,6 +27,10 @@ pub mod fact {
     pub const PROVISIONAL: u8 = 4;
     /// That received reset was only counted in a tally.
     pub const TALLIED: u8 = 16;
+    /// `tcp_reset` was entered with a packet that is no RST.
+    pub const NO_RST: u8 = 32;
+    /// `tcp_reset` was entered with a RST: `rst_*` hold.
+    pub const PACKET: u8 = 64;
     /// A reset was sent or received; `tuple` holds.
     pub const RESET: u8 = 8;
 }
@@ -71,8 +75,16 @@ pub struct Facts {
     pub role: u8,
     /// Bits of [`fact`].
     pub flags: u8,
-    /// Zero.
-    pub pad: u8,
+    /// TTL or hop limit of the peer's packet in the handshake; 0 if not seen.
+    pub handshake_ttl: u8,
+    /// See `ResetRecord`.
+    pub rst_seq_offset: i32,
+    /// See `ResetRecord`.
+    pub rst_ip_id: u16,
+    /// See `ResetRecord`.
+    pub rst_ttl: u8,
+    /// See `ResetRecord`.
+    pub rst_flags: u8,
 }
 
 /// What is remembered of a connection that was reset and is gone.
@@ -208,6 +220,7 @@ impl Facts {
         self.state_before = 0;
         self.flags = 0;
         self.role = role;
+        self.handshake_ttl = 0;
     }
 
     /// Writes what is remembered to a record; `state` must be set.
@@ -220,6 +233,7 @@ impl Facts {
         record.fin_received_ns = self.fin_received_ns;
         record.fin_sent_ns = self.fin_sent_ns;
         record.role = self.role;
+        record.handshake_ttl = self.handshake_ttl;
         if self.flags & fact::EXISTING != 0 {
             record.flags |= flag::EXISTING;
         }

@@ -78,6 +78,45 @@ pub fn fill(record: &mut ResetRecord, skb: Object) -> bool {
     true
 }
 
+/// What of a packet tells who made it.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TCP flags.
+    pub flags: u8,
+    /// IP identification, 0 for IPv6.
+    pub ip_id: u16,
+    /// Sequence number.
+    pub seq: u32,
+}
+
+/// `RST` among the TCP flags.
+pub const RST: u8 = 4;
+
+/// Reads what tells who made a packet; `None` if it cannot be read.
+#[inline(always)]
+pub fn marks(skb: Object) -> Option<Marks> {
+    let head = member!(skb, skb_head as u64) as Object;
+    let ip = head.wrapping_add(member!(skb, skb_network_header as u16) as usize);
+    let tcp = head.wrapping_add(member!(skb, skb_transport_header as u16) as usize);
+    let first = probe::<[u32; 3]>(ip)?;
+    let header = probe::<[u32; 4]>(tcp)?;
+    let (ttl, ip_id) = match u32::from_be(first[0]) >> 28 {
+        // RFC 791: identification in 4..6, TTL in byte 8.
+        4 => (u32::from_be(first[2]) >> 24, u32::from_be(first[1]) >> 16),
+        // RFC 8200: hop limit in byte 7.
+        6 => (u32::from_be(first[1]) & 0xff, 0),
+        _ => return None,
+    };
+    Some(Marks {
+        ttl: ttl as u8,
+        flags: (u32::from_be(header[3]) >> 16) as u8,
+        ip_id: ip_id as u16,
+        seq: u32::from_be(header[1]),
+    })
+}
+
 /// Inode number of the network namespace that the packet came in by; 0 without a device.
 #[inline(always)]
 pub fn netns(skb: Object) -> u32 {

@@ -31,7 +31,13 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let mut facts = owner::facts(sk);
-    let provisional = state != state::ESTABLISHED
+    let known = facts.as_ref().map_or(0, |facts| facts.flags);
+    if known & fact::NO_RST != 0 {
+        // Data after close: the sent reset that follows is the whole story.
+        return 0;
+    }
+    let provisional = known & fact::PACKET == 0
+        && state != state::ESTABLISHED
         && state != state::SYN_SENT
         && state != state::SYN_RECV
         && socket::shutdown(sk) & socket::RCV_SHUTDOWN != 0;
@@ -51,6 +57,13 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         }
         if let Some(facts) = &mut facts {
             facts.write(record);
+            if facts.flags & fact::PACKET != 0 {
+                record.flags |= flag::PACKET;
+                record.rst_ttl = facts.rst_ttl;
+                record.rst_flags = facts.rst_flags;
+                record.rst_ip_id = facts.rst_ip_id;
+                record.rst_seq_offset = facts.rst_seq_offset;
+            }
             facts.tuple = tuple;
             facts.flags |= fact::RESET;
             if provisional {

@@ -11,7 +11,7 @@ use aya_log_ebpf::debug;
 use gateway_ebpf_common::event::{REASON_ABSENT, ResetRecord, direction, flag, known_by, shape};
 use gateway_ebpf_common::tally::Tally;
 
-use crate::emit::Delivery;
+use crate::emit::{Delivery, Scratch};
 use crate::kernel::{self, Object};
 use crate::maps::{CLOSING_LISTENER, GONE, SENT, TIME_WAIT};
 use crate::owner::{self, Facts, Gone, Tuple, fact};
@@ -53,7 +53,7 @@ pub fn reset_sent(ctx: BtfTracePointContext) -> i32 {
             active(sk, reason);
         }
     } else if no_socket {
-        without_socket(skb, reason);
+        without_socket(&SENT, skb, reason);
     } else {
         passive(sk, skb, reason);
     }
@@ -116,35 +116,11 @@ fn active(sk: Object, reason: u32) {
 #[inline(always)]
 fn passive(sk: Object, skb: Object, reason: u32) {
     let state = socket::state_of(sk);
-    let netns = socket::netns(sk);
     if state == state::TIME_WAIT || state == state::NEW_SYN_RECV {
-        let cookie = socket::cookie(sk);
-        emit::reset(&SENT, Tally::SentLost, |record| {
-            begin(record, reason);
-            record.shape = if state == state::TIME_WAIT {
-                shape::TIME_WAIT
-            } else {
-                shape::REQUEST
-            };
-            record.state = state;
-            record.state_before = state;
-            record.flags |= flag::STATE_SEEN;
-            record.netns = netns;
-            record.cookie = cookie;
-            if !packet::fill(record, skb) {
-                return false;
-            }
-            // SAFETY: entries are whole once inserted; an evicted one may be overwritten while
-            // it is copied, which the agent's checks on pid and start time bear.
-            if let Some(facts) = unsafe { TIME_WAIT.get(cookie) } {
-                facts.write(record);
-                record.state_before = state;
-                record.flags |= flag::BY_COOKIE | flag::STATE_SEEN;
-            }
-            true
-        });
+        half_socket(&SENT, sk, skb, reason);
         return;
     }
+    let netns = socket::netns(sk);
     let tcp = socket::tcp(sk);
     if tcp.is_null() {
         emit::count(Tally::Unreadable);
@@ -198,11 +174,43 @@ fn passive(sk: Object, skb: Object, reason: u32) {
     }
 }
 
+/// An answer to a packet that met a socket of which only the common part exists.
+#[inline(always)]
+pub fn half_socket(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
+    let state = socket::state_of(sk);
+    let netns = socket::netns(sk);
+    let cookie = socket::cookie(sk);
+    emit::reset(scratch, Tally::SentLost, |record| {
+        begin(record, reason);
+        record.shape = if state == state::TIME_WAIT {
+            shape::TIME_WAIT
+        } else {
+            shape::REQUEST
+        };
+        record.state = state;
+        record.state_before = state;
+        record.flags |= flag::STATE_SEEN;
+        record.netns = netns;
+        record.cookie = cookie;
+        if !packet::fill(record, skb) {
+            return false;
+        }
+        // SAFETY: entries are whole once inserted; an evicted one may be overwritten while
+        // it is copied, which the agent's checks on pid and start time bear.
+        if let Some(facts) = unsafe { TIME_WAIT.get(cookie) } {
+            facts.write(record);
+            record.state_before = state;
+            record.flags |= flag::BY_COOKIE | flag::STATE_SEEN;
+        }
+        true
+    });
+}
+
 /// An answer to a packet that met no socket.
 #[inline(always)]
-fn without_socket(skb: Object, reason: u32) {
+pub fn without_socket(scratch: &Scratch, skb: Object, reason: u32) {
     let netns = packet::netns(skb);
-    emit::reset(&SENT, Tally::SentLost, |record| {
+    emit::reset(scratch, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::NONE;
         record.netns = netns;

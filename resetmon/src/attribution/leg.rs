@@ -89,6 +89,8 @@ mod tests {
             since_fin_sent: None,
             vitals: None,
             trigger: None,
+            packet: None,
+            handshake_ttl: None,
             linger: None,
             linger2_abort: false,
             socket_error: 0,

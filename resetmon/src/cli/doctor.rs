@@ -262,7 +262,7 @@ fn probes(checks: &mut Vec<Check>, kernel: &Kernel) {
         checks.push(match outcome {
             Outcome::Attached => Check::ok("probes", name, probe.purpose),
             Outcome::NotNeeded => {
-                let mut check = Check::ok("probes", name, "not needed: a better probe is attached");
+                let mut check = Check::ok("probes", name, "not needed on this kernel");
                 check.grade = Grade::Unused;
                 check
             }

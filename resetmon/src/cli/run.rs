@@ -192,7 +192,7 @@ impl AgentPages {
                 attached: is_attached,
                 detail: match outcome {
                     Outcome::Attached => probe.purpose.to_owned(),
-                    Outcome::NotNeeded => "not needed: a better probe is attached".to_owned(),
+                    Outcome::NotNeeded => "not needed on this kernel".to_owned(),
                     Outcome::Missing => "this kernel does not have it".to_owned(),
                     Outcome::Refused(why) => format!("refused: {why}"),
                 },

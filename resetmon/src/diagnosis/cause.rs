@@ -12,6 +12,7 @@ use crate::reset::{Diagnosis, Sender, Stage};
 use evidence::Evidence;
 
 mod evidence;
+mod origin;
 mod received;
 mod sent;
 
@@ -33,7 +34,10 @@ pub fn diagnose(observation: &Observation) -> Diagnosis {
     let mut evidence = Evidence::default();
     let (cause, sender) = match observation.direction {
         Direction::Sent => (sent::cause(observation, &mut evidence), Sender::Local),
-        Direction::Received => (received::cause(observation, &mut evidence), Sender::Peer),
+        Direction::Received => {
+            let cause = received::cause(observation, &mut evidence);
+            origin::of_received(observation, cause, &mut evidence)
+        }
     };
     Diagnosis {
         cause,

@@ -43,6 +43,8 @@ pub(super) fn received(state: TcpState) -> Observation {
             ..Vitals::default()
         }),
         trigger: None,
+        packet: None,
+        handshake_ttl: None,
         linger: None,
         linger2_abort: false,
         socket_error: 0,

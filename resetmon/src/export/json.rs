@@ -12,7 +12,7 @@ pub mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{ContainerPart, Line, ProcessPart, TriggerPart, VitalsPart};
+use line::{ContainerPart, Line, ProcessPart, RstPart, TriggerPart, VitalsPart};
 
 /// Version of the line's layout. It grows when a key changes its meaning or disappears; a reader
 /// has to pass over keys that it does not know.
@@ -108,6 +108,13 @@ impl<'a> From<&'a Reset> for Line<'a> {
                 ack: trigger.ack,
                 ttl: trigger.ttl,
             }),
+            rst: observation.packet.map(|packet| RstPart {
+                ttl: packet.ttl,
+                ip_id: packet.ip_id,
+                seq_offset: packet.seq_offset,
+                flags: names::tcp_flags(packet.flags),
+            }),
+            handshake_ttl: observation.handshake_ttl,
             shutdown: shutdown(observation),
             flags: flags(observation),
             evidence: &reset.diagnosis.evidence,

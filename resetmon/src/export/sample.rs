@@ -98,6 +98,8 @@ pub(crate) fn received() -> Reset {
                 snd_nxt: 2,
             }),
             trigger: None,
+            packet: None,
+            handshake_ttl: None,
             linger: None,
             linger2_abort: false,
             socket_error: u32::try_from(libc::ECONNRESET).unwrap(),

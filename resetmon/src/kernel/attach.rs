@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, FExit, Iter, Program, ProgramError};
+use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
@@ -88,7 +88,9 @@ pub fn try_attach(object: &[u8], options: &Options) -> Result<Attached, AttachEr
         let stood_in = matches!(probe.need, Need::FallbackFor(preferred) if outcomes
             .iter()
             .any(|(other, outcome)| other.name == preferred && *outcome == Outcome::Attached));
-        let outcome = if stood_in {
+        let not_needed =
+            stood_in || (probe.need == Need::WithoutReasons && options.switches.has_reason != 0);
+        let outcome = if not_needed {
             Outcome::NotNeeded
         } else {
             match ebpf.program_mut(probe.name) {
@@ -136,6 +138,11 @@ fn try_start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Result<(), S
     match probe.at {
         AttachPoint::Tracepoint(name) => {
             let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        AttachPoint::FunctionEntry(name) => {
+            let program: &mut FEntry = program.try_into()?;
             program.load(name, btf)?;
             program.attach()?;
         }

@@ -10,8 +10,8 @@ use gateway_ebpf_common::event::{
 use thiserror::Error;
 
 use super::observation::{
-    Direction, Exit, KnownBy, Observation, Reason, Role, Shape, Sighting, SocketFlags, Task,
-    TcpState, Trigger, Vitals,
+    Direction, Exit, KnownBy, Observation, Reason, Role, RstPacket, Shape, Sighting, SocketFlags,
+    Task, TcpState, Trigger, Vitals,
 };
 use crate::text::printable;
 
@@ -235,6 +235,13 @@ pub fn observation(
             flags: record.trigger_flags,
             ttl: record.trigger_ttl,
         }),
+        packet: has(flag::PACKET).then_some(RstPacket {
+            ttl: record.rst_ttl,
+            ip_id: record.rst_ip_id,
+            seq_offset: record.rst_seq_offset,
+            flags: record.rst_flags,
+        }),
+        handshake_ttl: (record.handshake_ttl != 0).then_some(record.handshake_ttl),
         linger: has(flag::LINGER).then(|| tick.saturating_mul(record.linger_ticks)),
         linger2_abort: has(flag::VITALS) && record.linger2 < 0,
         socket_error: record.socket_error,

@@ -296,6 +296,19 @@ impl Trigger {
     }
 }
 
+/// The RST received, as its packet was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RstPacket {
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// IP identification; 0 for IPv6.
+    pub ip_id: u16,
+    /// Its sequence number less the one expected: 0 is exact.
+    pub seq_offset: i32,
+    /// TCP flags.
+    pub flags: u8,
+}
+
 /// What held of the socket at the reset (`sock.sk_flags`, `sk_socket`, lock).
 #[expect(clippy::struct_excessive_bools, reason = "independent kernel flags")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -376,6 +389,10 @@ pub struct Observation {
     pub vitals: Option<Vitals>,
     /// The packet answered, for passive resets.
     pub trigger: Option<Trigger>,
+    /// The RST itself, for received resets where the kernel lets it be seen.
+    pub packet: Option<RstPacket>,
+    /// TTL or hop limit of the peer's packet in the handshake, if that was seen.
+    pub handshake_ttl: Option<u8>,
     /// `SO_LINGER` time, if set.
     pub linger: Option<Duration>,
     /// `TCP_LINGER2` is negative.

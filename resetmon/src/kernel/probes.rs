@@ -8,6 +8,8 @@
 pub enum AttachPoint {
     /// A BTF tracepoint of this name.
     Tracepoint(&'static str),
+    /// The entry of a kernel function.
+    FunctionEntry(&'static str),
     /// The exit of a kernel function.
     FunctionExit(&'static str),
     /// A BPF iterator, run at the start.
@@ -18,6 +20,7 @@ impl std::fmt::Display for AttachPoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tracepoint(name) => write!(f, "tracepoint {name}"),
+            Self::FunctionEntry(name) => write!(f, "fentry {name}"),
             Self::FunctionExit(name) => write!(f, "fexit {name}"),
             Self::Iterator(name) => write!(f, "iter/{name}"),
         }
@@ -31,6 +34,9 @@ pub enum Need {
     Required,
     /// Used where the kernel has it.
     Preferred,
+    /// Used only before Linux 6.10, where `tcp_send_reset` gives no reason and is silent without a
+    /// full socket.
+    WithoutReasons,
     /// Used only where the named preferred probe could not be attached.
     FallbackFor(&'static str),
 }
@@ -86,6 +92,41 @@ pub const PROBES: &[Probe] = &[
         need: Need::Required,
         purpose: "resets sent by this node",
         without: "sent resets are not seen",
+    },
+    Probe {
+        name: "untraced_v4",
+        at: AttachPoint::FunctionEntry("tcp_v4_send_reset"),
+        need: Need::WithoutReasons,
+        purpose: "IPv4 resets that the kernel does not trace",
+        without: "IPv4 resets of closed ports, late packets and TIME_WAIT are not seen",
+    },
+    Probe {
+        name: "untraced_v6",
+        at: AttachPoint::FunctionEntry("tcp_v6_send_reset"),
+        need: Need::WithoutReasons,
+        purpose: "IPv6 resets that the kernel does not trace",
+        without: "IPv6 resets of closed ports, late packets and TIME_WAIT are not seen",
+    },
+    Probe {
+        name: "reset_packet",
+        at: AttachPoint::FunctionEntry("tcp_reset"),
+        need: Need::Preferred,
+        purpose: "the received RST itself: TTL, IP identification, sequence number",
+        without: "whether the peer or a box in between made a RST cannot be told",
+    },
+    Probe {
+        name: "handshake_client",
+        at: AttachPoint::FunctionEntry("tcp_finish_connect"),
+        need: Need::Preferred,
+        purpose: "TTL of the peer of outgoing connections",
+        without: "the TTL of a RST cannot be held against the peer's own",
+    },
+    Probe {
+        name: "handshake_server",
+        at: AttachPoint::FunctionEntry("tcp_child_process"),
+        need: Need::Preferred,
+        purpose: "TTL of the peer of accepted connections",
+        without: "the TTL of a RST cannot be held against the peer's own",
     },
     Probe {
         name: "reset_received",

@@ -114,6 +114,12 @@ pub struct Line<'a> {
     /// The packet that this reset answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<TriggerPart>,
+    /// The RST received, where the kernel lets it be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rst: Option<RstPart>,
+    /// TTL or hop limit of the peer's packet in the handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshake_ttl: Option<u8>,
     /// Sides of the socket that were shut down: `receive`, `send`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shutdown: Vec<&'static str>,
@@ -204,6 +210,19 @@ pub struct VitalsPart {
     pub retransmits: u32,
     /// Unanswered keep-alive or zero-window probes.
     pub probes_out: u8,
+}
+
+/// The RST received.
+#[derive(Debug, Serialize)]
+pub struct RstPart {
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// IP identification; 0 for IPv6.
+    pub ip_id: u16,
+    /// Its sequence number less the one expected.
+    pub seq_offset: i32,
+    /// `RST|ACK`.
+    pub flags: String,
 }
 
 /// The packet answered by a reset.

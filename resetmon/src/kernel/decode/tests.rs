@@ -97,8 +97,8 @@ fn sizes_must_fit() {
         decode(&bytes(&other_build), TICK, name),
         Err(DecodeError::SizeMismatch {
             kind: 1,
-            said: 320,
-            need: 328
+            said: other_build.size,
+            need: size_of::<ResetRecord>()
         })
     );
 }
