@@ -134,6 +134,23 @@ impl Invocation {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs with our own standard error and returns its standard output.
+    ///
+    /// # Errors
+    /// When the program cannot be started or ends with another status than 0.
+    pub(crate) fn output_shown(&self) -> Result<String> {
+        let output = self
+            .command()
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| self.not_started())?;
+        if !output.status.success() {
+            bail!("`{self}` ended with {}", output.status);
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs with both output streams appended to `log`.
     ///
     /// # Errors

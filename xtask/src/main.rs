@@ -1,4 +1,4 @@
-//! What a contributor types: `cargo xtask setup`, `build`, `run` or `test`.
+//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test` or `vm`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::setup::Scope;
 use crate::test::Part;
+use crate::vm::Wanted;
 use crate::workspace::Workspace;
 
 mod build;
@@ -20,6 +21,7 @@ mod run;
 mod setup;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 /// Tasks of the resetmon workspace.
@@ -62,6 +64,26 @@ enum Task {
         #[arg(long)]
         live: bool,
         /// Run only tests whose names contain one of these, and no checks of format and lints
+        filters: Vec<String>,
+    },
+    /// Run the live-kernel tests on other kernels, each in a virtual machine (x86_64; needs no root)
+    Vm {
+        /// Kernels: series such as 6.12, or `newest`; the oldest and the newest when not given
+        #[arg(
+            long,
+            value_delimiter = ',',
+            value_name = "SERIES",
+            conflicts_with = "all"
+        )]
+        kernel: Vec<Wanted>,
+        /// Every kernel of the matrix
+        #[arg(long)]
+        all: bool,
+        /// Look for newer packages of the kernels fetched before
+        #[arg(long)]
+        refresh: bool,
+        /// Run only tests whose names contain one of these
+        #[arg(last = true)]
         filters: Vec<String>,
     },
 }
@@ -110,6 +132,27 @@ fn perform(task: Task) -> Result<()> {
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
         }
+        Task::Vm {
+            kernel,
+            all,
+            refresh,
+            filters,
+        } => {
+            let kernels: &[Wanted] = if all {
+                &vm::ALL
+            } else if kernel.is_empty() {
+                &vm::ENDS
+            } else {
+                &kernel
+            };
+            let kit = setup::ensure(&workspace, Scope::Vm, false)?;
+            let options = vm::Options {
+                kernels,
+                refresh,
+                filters: &filters,
+            };
+            vm::run(&workspace, &kit, &options)
+        }
     }
 }
 
@@ -132,6 +175,22 @@ mod tests {
         assert!(release);
         assert_eq!(args, ["watch", "--json"]);
         assert!(Cli::try_parse_from(["xtask", "run", "watch"]).is_err());
+    }
+
+    #[test]
+    fn kernels_are_a_list() {
+        let cli = Cli::try_parse_from(["xtask", "vm", "--kernel", "6.1,newest", "--", "nginx"]);
+        let Task::Vm {
+            kernel, filters, ..
+        } = cli.unwrap().task
+        else {
+            panic!("not the task `vm`");
+        };
+        assert_eq!(kernel, vm::ENDS);
+        assert_eq!(filters, ["nginx"]);
+        for wrong in [&["--kernel", "6.1.2"][..], &["--all", "--kernel", "6.1"]] {
+            assert!(Cli::try_parse_from(["xtask", "vm"].iter().chain(wrong)).is_err());
+        }
     }
 
     #[test]

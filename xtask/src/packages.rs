@@ -30,6 +30,9 @@ pub(crate) const TOOLS: [Tool; 7] = [
     tool("nft", "nftables"),
 ];
 
+/// What the virtual machines need besides.
+pub(crate) const BUSYBOX: Tool = tool("busybox", "busybox-static");
+
 /// Packages that start a service when installed, with the service.
 const SERVICES: [(&str, &str); 2] = [("nginx-light", "nginx"), ("prometheus", "prometheus")];
 
@@ -59,9 +62,9 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { program, package }
 }
 
-/// The tools that `dirs` lack.
-pub(crate) fn missing_tools(dirs: &[PathBuf]) -> Vec<Tool> {
-    TOOLS
+/// Those of `tools` that `dirs` lack.
+pub(crate) fn missing(tools: Vec<Tool>, dirs: &[PathBuf]) -> Vec<Tool> {
+    tools
         .into_iter()
         .filter(|tool| find_program(tool.program, dirs).is_none())
         .collect()

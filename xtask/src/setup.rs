@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
-use crate::packages::{self, TOOLCHAIN, Tool};
+use crate::packages::{self, BUSYBOX, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
 use crate::{linker, privilege};
@@ -19,6 +19,19 @@ pub(crate) enum Scope {
     Build,
     /// Also the live-kernel tests, which call other programs.
     Test,
+    /// Also those tests on other kernels.
+    Vm,
+}
+
+impl Scope {
+    /// The programs to have installed.
+    fn tools(self) -> Vec<Tool> {
+        match self {
+            Self::Build => Vec::new(),
+            Self::Test => TOOLS.to_vec(),
+            Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
+        }
+    }
 }
 
 /// Whether rustup can provide a compiler.
@@ -129,10 +142,7 @@ fn plan(findings: &Findings) -> Plan {
 pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Result<Kit> {
     let dirs = search_dirs(&std::env::var_os("PATH").unwrap_or_default());
     let mut found = toolchain::search(workspace, &dirs)?;
-    let tools_missing = match scope {
-        Scope::Build => Vec::new(),
-        Scope::Test => packages::missing_tools(&dirs),
-    };
+    let tools_missing = packages::missing(scope.tools(), &dirs);
     if found.found.is_none() || !tools_missing.is_empty() {
         say_missing(&found, &tools_missing);
         let log = start_log(workspace)?;
@@ -147,12 +157,10 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
             found.rejected.join("\n  ")
         );
     };
-    if scope == Scope::Test {
-        let missing = packages::missing_tools(&dirs);
-        if !missing.is_empty() {
-            let names: Vec<_> = missing.iter().map(|tool| tool.program).collect();
-            bail!("still missing after the installation: {}", names.join(", "));
-        }
+    let missing = packages::missing(scope.tools(), &dirs);
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|tool| tool.program).collect();
+        bail!("still missing after the installation: {}", names.join(", "));
     }
     let linker = ensure_linker(workspace, &toolchain, &dirs)?;
     if report {
@@ -188,7 +196,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         say_rejected(&found.rejected);
         missing.push("eBPF compiler");
     }
-    for tool in packages::missing_tools(&dirs) {
+    for tool in packages::missing(Scope::Test.tools(), &dirs) {
         println!("test tool {}: missing", tool.program);
         missing.push(tool.program);
     }

@@ -23,7 +23,7 @@ pub(crate) enum Part {
 }
 
 /// The name of the live-kernel tests, a harness of its own in `resetmon/tests`.
-const LIVE: &str = "live";
+pub(crate) const LIVE: &str = "live";
 
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
@@ -261,7 +261,7 @@ fn integration_tests(root: &Path) -> Result<Vec<String>> {
 
 /// How many tests ended how.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Counts {
+pub(crate) struct Counts {
     passed: u32,
     failed: u32,
     skipped: u32,
@@ -306,7 +306,7 @@ fn parse_counts(text: &str, separator: &str, words: [&str; 3]) -> Option<Counts>
 }
 
 /// Reads the closing line of the live-kernel tests.
-fn parse_closing_line(line: &str) -> Option<Counts> {
+pub(crate) fn parse_closing_line(line: &str) -> Option<Counts> {
     let line = line.trim();
     let counts = parse_counts(line, ", ", ["passed", "failed", "skipped"])?;
     (counts.to_string() == line).then_some(counts)

@@ -60,6 +60,11 @@ impl Workspace {
         self.root.join("target/tools")
     }
 
+    /// Kernels and logs of the virtual machines.
+    pub(crate) fn vm(&self) -> PathBuf {
+        self.root.join("target/vm")
+    }
+
     /// A folder for trials, made when missing.
     ///
     /// # Errors

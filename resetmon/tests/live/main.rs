@@ -103,7 +103,7 @@ fn run(options: &Options) -> Result<bool> {
         .collect();
     if options.list {
         for (scenario, family) in rows {
-            println!("{} {}", scenario.name, family.name());
+            println!("{} {}{}", scenario.name, family.name(), scenario.extent());
         }
         for test in wholes {
             println!("{}", test.name);

@@ -20,6 +20,20 @@ pub(crate) struct Scenario {
     pub(crate) expect: &'static [Expected],
 }
 
+impl Scenario {
+    /// On which kernels it has to run, for lists: ` since 6.10`, ` fallback` for none of those
+    /// that allow everything, or nothing for all.
+    pub(crate) fn extent(&self) -> String {
+        if self.needs.contains(&Need::AcceptUnseen) {
+            return " fallback".to_owned();
+        }
+        let first = self.needs.iter().filter_map(|need| need.since()).max();
+        first.map_or_else(String::new, |(major, minor)| {
+            format!(" since {major}.{minor}")
+        })
+    }
+}
+
 /// A test of the whole, with programs of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whole {
@@ -55,4 +69,19 @@ pub(crate) enum Need {
     AcceptUnseen,
     /// Resets without a socket and in `TIME_WAIT` are traced (Linux 6.10 and newer).
     Socketless,
+}
+
+impl Need {
+    /// The first kernel that has it, where that is newer than the oldest one supported.
+    fn since(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Socketless => Some((6, 10)),
+            Self::Mptcp
+            | Self::Nft
+            | Self::Tun
+            | Self::OwnAgent
+            | Self::AcceptSeen
+            | Self::AcceptUnseen => None,
+        }
+    }
 }

@@ -1,0 +1,433 @@
+//! Judges what ran on each kernel against what has to run there, and shows it as a table.
+
+use std::fmt::{self, Write as _};
+
+use anyhow::{Context, Result};
+
+use super::kernel::Series;
+use super::transcript::{Outcome, Transcript};
+
+/// Checks of `resetmon doctor` that only newer kernels meet, with the first that does. All others
+/// have to be met by every kernel.
+const CHECKS_SINCE: [(&str, Series); 1] = [("kernel reset reasons", Series(6, 10))];
+
+/// Checks that differ between kernels and are therefore worth a row.
+const CHECKS_SHOWN: [&str; 2] = ["kernel reset reasons", "probes "];
+
+/// Where a scenario has to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// On every kernel.
+    Everywhere,
+    /// On this series and newer ones.
+    Since(Series),
+    /// Nowhere: it is for kernels that refuse what these allow.
+    Nowhere,
+}
+
+impl Demand {
+    fn on(self, kernel: Series) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Since(first) => kernel >= first,
+            Self::Nowhere => false,
+        }
+    }
+}
+
+/// Reads the tests' answer to `--list`: a title a line, then `since X.Y` or `fallback` where the
+/// scenario does not have to run on every kernel.
+///
+/// # Errors
+/// When a series is not one.
+pub(crate) fn parse_list(text: &str) -> Result<Vec<(String, Demand)>> {
+    text.lines()
+        .map(|line| {
+            if let Some(title) = line.strip_suffix(" fallback") {
+                return Ok((title.to_owned(), Demand::Nowhere));
+            }
+            let Some((title, series)) = line.rsplit_once(" since ") else {
+                return Ok((line.to_owned(), Demand::Everywhere));
+            };
+            let series = Series::of(series)
+                .with_context(|| format!("the tests list `{line}`: no kernel series"))?;
+            Ok((title.to_owned(), Demand::Since(series)))
+        })
+        .collect()
+}
+
+/// What ran on one kernel.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The kernel's version.
+    pub(crate) version: String,
+    /// Its series.
+    pub(crate) series: Series,
+    /// What the guest wrote.
+    pub(crate) transcript: Transcript,
+}
+
+/// How a row ended on one kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cell {
+    Ok,
+    /// Not asked of this kernel.
+    NotAsked,
+    /// What went wrong, with the rest of the title and the details.
+    Bad(String, Vec<String>),
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.pad("ok"),
+            Self::NotAsked => f.pad("-"),
+            Self::Bad(what, _) => f.pad(what),
+        }
+    }
+}
+
+/// Rows by name, each with a cell a kernel.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    versions: Vec<String>,
+    rows: Vec<(String, Vec<Cell>)>,
+    /// Scenarios that passed, and those asked for, for each kernel.
+    counts: Vec<(usize, usize)>,
+    seconds: Vec<Option<f64>>,
+    troubles: Vec<(String, String)>,
+}
+
+impl Matrix {
+    /// Judges `runs`; `asked` is every scenario that was asked for.
+    pub(crate) fn new(asked: &[(String, Demand)], runs: &[Run]) -> Self {
+        let mut rows = check_rows(runs);
+        let mut counts = vec![(0, 0); runs.len()];
+        for (title, demand) in asked {
+            let cells: Vec<Cell> = runs
+                .iter()
+                .zip(&mut counts)
+                .map(|(run, count)| {
+                    let cell = scenario_cell(title, *demand, run);
+                    count.0 += usize::from(cell == Cell::Ok);
+                    count.1 += usize::from(cell != Cell::NotAsked);
+                    cell
+                })
+                .collect();
+            // The families of a scenario share a row.
+            let name = title.split(' ').next().unwrap_or(title);
+            match rows.last_mut().filter(|(last, _)| last == name) {
+                Some((_, known)) => {
+                    for (known, cell) in known.iter_mut().zip(cells) {
+                        known.join(cell);
+                    }
+                }
+                None => rows.push((name.to_owned(), cells)),
+            }
+        }
+        let troubles = runs.iter().flat_map(|run| {
+            let version = &run.version;
+            let named = |trouble: &String| (version.clone(), trouble.clone());
+            run.transcript.troubles.iter().map(named)
+        });
+        Self {
+            versions: runs.iter().map(|run| run.version.clone()).collect(),
+            rows,
+            counts,
+            seconds: runs.iter().map(|run| run.transcript.seconds).collect(),
+            troubles: troubles.collect(),
+        }
+    }
+
+    /// Whether everything asked for went well on every kernel.
+    pub(crate) fn is_good(&self) -> bool {
+        let bad = |cell: &Cell| matches!(cell, Cell::Bad(..));
+        self.troubles.is_empty() && !self.rows.iter().any(|(_, cells)| cells.iter().any(bad))
+    }
+}
+
+impl Cell {
+    /// The cell of both.
+    fn join(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::Bad(what, details), Self::Bad(more, further)) => {
+                if *what != more {
+                    *what = format!("{what}, {more}");
+                }
+                details.extend(further);
+            }
+            (Self::NotAsked, other) | (Self::Ok, other @ Self::Bad(..)) => *self = other,
+            _ => {}
+        }
+    }
+}
+
+/// A row for each check of `resetmon doctor` that is worth one, or was not met.
+fn check_rows(runs: &[Run]) -> Vec<(String, Vec<Cell>)> {
+    let mut titles: Vec<&String> = Vec::new();
+    for (title, _) in runs.iter().flat_map(|run| &run.transcript.checks) {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    titles
+        .into_iter()
+        .map(|title| {
+            let cells = runs.iter().map(|run| check_cell(title, run)).collect();
+            (title.clone(), cells)
+        })
+        .filter(|(title, cells): &(String, Vec<Cell>)| {
+            CHECKS_SHOWN.iter().any(|shown| title.starts_with(shown))
+                || cells.iter().any(|cell| *cell != Cell::Ok)
+        })
+        .collect()
+}
+
+fn check_cell(title: &str, run: &Run) -> Cell {
+    let demand = CHECKS_SINCE
+        .iter()
+        .find(|(name, _)| *name == title)
+        .map_or(Demand::Everywhere, |(_, first)| Demand::Since(*first));
+    let mut outcomes = run.transcript.checks.iter();
+    match outcomes.find(|(name, _)| name == title) {
+        Some((_, Outcome::Ok)) => Cell::Ok,
+        _ if !demand.on(run.series) => Cell::NotAsked,
+        Some((_, Outcome::Failed(why))) => bad("NOT MET", title, why),
+        Some((_, Outcome::Skipped(why))) => bad("NOT MET", title, std::slice::from_ref(why)),
+        None => bad("NOT RUN", title, &[]),
+    }
+}
+
+fn scenario_cell(title: &str, demand: Demand, run: &Run) -> Cell {
+    match run.transcript.scenarios.get(title) {
+        Some(Outcome::Ok) => Cell::Ok,
+        Some(Outcome::Failed(why)) => bad("FAILED", title, why),
+        Some(Outcome::Skipped(_)) if !demand.on(run.series) => Cell::NotAsked,
+        Some(Outcome::Skipped(why)) => bad("SKIPPED", title, std::slice::from_ref(why)),
+        None => bad("NOT RUN", title, &[]),
+    }
+}
+
+/// A cell that names what went wrong, and its details under the title.
+fn bad(what: &str, title: &str, details: &[String]) -> Cell {
+    let mut lines = vec![format!("{title}: {what}")];
+    lines.extend(details.iter().map(|detail| format!("    {detail}")));
+    Cell::Bad(what.to_owned(), lines)
+}
+
+impl fmt::Display for Matrix {
+    /// The table, then the details of what went wrong.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = self.counts.iter().map(|(ok, all)| format!("{ok} of {all}"));
+        let seconds = self.seconds.iter().map(|seconds| {
+            seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.0} s"))
+        });
+        let mut lines: Vec<(&str, Vec<String>)> = vec![("", self.versions.clone())];
+        for (name, cells) in &self.rows {
+            lines.push((name, cells.iter().map(ToString::to_string).collect()));
+        }
+        lines.push(("scenarios passed", passed.collect()));
+        lines.push(("from start to end", seconds.collect()));
+        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+        let first = width(&mut lines.iter().map(|(name, _)| name.len()));
+        let others: Vec<usize> = (0..self.versions.len())
+            .map(|at| width(&mut lines.iter().map(|(_, cells)| cells[at].len())))
+            .collect();
+        for (name, cells) in &lines {
+            let mut line = format!("{name:<first$}");
+            for (cell, width) in cells.iter().zip(&others) {
+                write!(line, "  {cell:<width$}")?;
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        for (at, version) in self.versions.iter().enumerate() {
+            for (_, cells) in &self.rows {
+                if let Cell::Bad(_, details) = &cells[at] {
+                    for detail in details {
+                        writeln!(f, "{version}: {detail}")?;
+                    }
+                }
+            }
+        }
+        for (version, trouble) in &self.troubles {
+            writeln!(f, "{version}: {trouble}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(version: &str, checks: &[(&str, Outcome)], scenarios: &[(&str, Outcome)]) -> Run {
+        let owned = |(title, outcome): &(&str, Outcome)| ((*title).to_owned(), outcome.clone());
+        Run {
+            version: version.to_owned(),
+            series: Series::of(version).unwrap(),
+            transcript: Transcript {
+                checks: checks.iter().map(owned).collect(),
+                scenarios: scenarios.iter().map(owned).collect(),
+                troubles: Vec::new(),
+                seconds: Some(41.7),
+            },
+        }
+    }
+
+    fn failed(why: &str) -> Outcome {
+        Outcome::Failed(vec![why.to_owned()])
+    }
+
+    fn skipped() -> Outcome {
+        Outcome::Skipped("not here".to_owned())
+    }
+
+    fn asked(list: &str) -> Vec<(String, Demand)> {
+        parse_list(list).unwrap()
+    }
+
+    #[test]
+    fn reads_what_is_asked() {
+        let title = |title: &str, demand| (title.to_owned(), demand);
+        assert_eq!(
+            asked("a v4\nb v6 since 6.10\nc\nd v4 fallback\n"),
+            [
+                title("a v4", Demand::Everywhere),
+                title("b v6", Demand::Since(Series(6, 10))),
+                title("c", Demand::Everywhere),
+                title("d v4", Demand::Nowhere),
+            ]
+        );
+        assert!(parse_list("a v4 since ever").is_err());
+    }
+
+    #[test]
+    fn a_table_of_what_went_well() {
+        let list = asked("a v4\na v6\nb v4 since 6.10\nc v4 fallback\nd\n");
+        let checks = |reasons: Outcome| {
+            [
+                ("kernel BTF", Outcome::Ok),
+                ("kernel reset reasons", reasons),
+                ("probes accept", Outcome::Ok),
+            ]
+        };
+        let ok = Outcome::Ok;
+        let scenarios = |b: Outcome| {
+            [
+                ("a v4", ok.clone()),
+                ("a v6", ok.clone()),
+                ("b v4", b),
+                ("c v4", skipped()),
+                ("d", ok.clone()),
+            ]
+        };
+        let runs = [
+            run(
+                "6.1.176",
+                &checks(failed("not given")),
+                &scenarios(skipped()),
+            ),
+            run("7.2.13", &checks(Outcome::Ok), &scenarios(Outcome::Ok)),
+        ];
+        let matrix = Matrix::new(&list, &runs);
+        assert_eq!(
+            matrix.to_string(),
+            "\
+                      6.1.176  7.2.13
+kernel reset reasons  -        ok
+probes accept         ok       ok
+a                     ok       ok
+b                     -        ok
+c                     -        -
+d                     ok       ok
+scenarios passed      3 of 3   4 of 4
+from start to end     42 s     42 s
+"
+        );
+        assert!(matrix.is_good());
+    }
+
+    #[test]
+    fn what_a_kernel_must_do_and_does_not_is_bad() {
+        let list = asked("a v4\na v6 since 6.10\n");
+        let fine = [("a v4", Outcome::Ok), ("a v6", Outcome::Ok)];
+        let reasons = |outcome| [("kernel reset reasons", outcome)];
+        let rows: [(Run, &str); 6] = [
+            (
+                run("6.10.1", &[], &[("a v4", Outcome::Ok), ("a v6", skipped())]),
+                "6.10.1: a v6: SKIPPED\n6.10.1:     not here\n",
+            ),
+            (
+                run("6.1.1", &[], &[("a v4", skipped()), ("a v6", skipped())]),
+                "6.1.1: a v4: SKIPPED\n6.1.1:     not here\n",
+            ),
+            (
+                run(
+                    "6.1.1",
+                    &[],
+                    &[("a v4", Outcome::Ok), ("a v6", failed("x"))],
+                ),
+                "6.1.1: a v6: FAILED\n6.1.1:     x\n",
+            ),
+            (
+                run("6.1.1", &[], &[("a v4", Outcome::Ok)]),
+                "6.1.1: a v6: NOT RUN\n",
+            ),
+            (
+                run("6.12.1", &reasons(failed("not given")), &fine),
+                "6.12.1: kernel reset reasons: NOT MET\n6.12.1:     not given\n",
+            ),
+            (
+                run("6.1.1", &[("kernel BTF", failed("none"))], &fine),
+                "6.1.1: kernel BTF: NOT MET\n6.1.1:     none\n",
+            ),
+        ];
+        for (run, details) in rows {
+            let matrix = Matrix::new(&list, &[run]);
+            assert!(!matrix.is_good(), "{matrix}");
+            assert!(matrix.to_string().ends_with(details), "{matrix}");
+        }
+    }
+
+    #[test]
+    fn a_trouble_alone_is_bad() {
+        let mut run = run("6.1.1", &[], &[("a v4", Outcome::Ok)]);
+        run.transcript.troubles.push("it stopped".to_owned());
+        let matrix = Matrix::new(&asked("a v4"), &[run]);
+        assert!(!matrix.is_good());
+        assert!(matrix.to_string().ends_with("6.1.1: it stopped\n"));
+    }
+
+    #[test]
+    fn a_check_that_one_kernel_does_not_make_is_bad_there() {
+        let runs = [
+            run("6.12.1", &[("probes x", Outcome::Ok)], &[]),
+            run("7.2.1", &[], &[]),
+        ];
+        let matrix = Matrix::new(&[], &runs);
+        assert!(
+            matrix.to_string().ends_with("7.2.1: probes x: NOT RUN\n"),
+            "{matrix}"
+        );
+    }
+
+    #[test]
+    fn families_share_a_row() {
+        let list = asked("a v4\na v6\na mapped\nab v4\n");
+        let runs = [run(
+            "6.1.1",
+            &[],
+            &[
+                ("a v4", Outcome::Ok),
+                ("a v6", failed("x")),
+                ("a mapped", skipped()),
+                ("ab v4", Outcome::Ok),
+            ],
+        )];
+        let text = Matrix::new(&list, &runs).to_string();
+        assert!(
+            text.contains("\na                  FAILED, SKIPPED\nab "),
+            "{text}"
+        );
+    }
+}
