@@ -11,6 +11,7 @@ pub mod export;
 pub mod kernel;
 pub mod overflow;
 pub mod pipeline;
+pub mod reconcile;
 pub mod reset;
 pub mod routes;
 pub mod text;
