@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Config;
 
 pub mod doctor;
+mod rounds;
 pub mod run;
 pub mod session;
 pub mod signals;

@@ -65,6 +65,8 @@ pub struct Metrics {
     pub idle_series_ttl: Duration,
     /// `max_label_length`: characters of a label value.
     pub max_label_length: usize,
+    /// `max_network_namespaces`: how many are compared with the kernel's own counters.
+    pub max_network_namespaces: usize,
     /// `peer_prefix_v4`: bits of an unnamed IPv4 peer that are kept.
     pub peer_prefix_v4: u8,
     /// `peer_prefix_v6`: bits of an unnamed IPv6 peer that are kept.
@@ -86,6 +88,7 @@ impl Default for Metrics {
             max_series_per_family: 5000,
             idle_series_ttl: Duration::from_secs(3600),
             max_label_length: 128,
+            max_network_namespaces: 1024,
             peer_prefix_v4: 32,
             peer_prefix_v6: 128,
         }

@@ -1,16 +1,20 @@
 //! `resetmon run`: the agent.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use super::rounds::{Progress, Rounds};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
@@ -20,10 +24,13 @@ use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Limits, Metrics};
 use crate::kernel::attach::Attached;
 use crate::kernel::capture::Capture;
+use crate::kernel::observation::Direction;
 use crate::kernel::probes::{Outcome, Verdict};
+use crate::kernel::ring::{self, Ring};
 use crate::kernel::tally::Tallies;
 use crate::overflow::{self, Overflow};
-use crate::pipeline::pump;
+use crate::pipeline::{Pipeline, pump};
+use crate::reconcile::{Reconciler, Summary, Tracing};
 use crate::reset::Reset;
 
 /// Options of `resetmon run`.
@@ -52,13 +59,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut config = session::load_config(args.capture.config.as_deref())?;
-    let listen = args.listen.unwrap_or(config.listen);
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; choose another address with --listen or `listen:`")
-    })?;
-    let address = listener
-        .local_addr()
-        .context("the listening address cannot be read")?;
+    let (listener, address) = listen(args.listen.unwrap_or(config.listen)).await?;
     let events = open_events(&args, &config)?;
 
     let capture = session::open(&args.capture, &config)?;
@@ -68,6 +69,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         mut ring,
         tallies,
         aggregates,
+        switches,
         ..
     } = capture;
     let tallies = Arc::new(tallies);
@@ -84,20 +86,18 @@ async fn run(args: Args) -> anyhow::Result<()> {
         metrics.clone(),
         events.as_ref(),
     ));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(http::serve(
-        listener,
-        Arc::clone(&page) as Arc<dyn Pages>,
-        http::Limits::default(),
-        async {
-            // An error means that the agent is gone, which is the same.
-            let _ = stopped.await;
-        },
-    ));
+    let (stop, server) = serve(listener, Arc::clone(&page) as Arc<dyn Pages>);
     tracing::info!("ready: serving http://{address}/metrics");
 
+    let reconciler = RefCell::new(Reconciler::new(Tracing::of(switches.has_reason != 0)));
+    let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
+    let batches = ring::batches(config.ring_buffer_bytes);
     let take = |reset: Reset| {
         metrics.record(&reset);
+        if reset.observation.direction == Direction::Sent {
+            let netns = reset.observation.netns;
+            reconciler.borrow_mut().record_sent(netns, reset.packets);
+        }
         page.resets.fetch_add(reset.packets, Ordering::Relaxed);
         if let Some(events) = &events {
             events.write(to_json_line(&reset));
@@ -105,6 +105,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     let bare = |direction, packets| {
         metrics.record_bare(direction, packets);
+        if direction == Direction::Sent {
+            reconciler.borrow_mut().record_sent(0, packets);
+        }
         page.resets.fetch_add(packets, Ordering::Relaxed);
     };
     let mut resolver = session::Resolver::start(pipeline.routes());
@@ -120,6 +123,20 @@ async fn run(args: Args) -> anyhow::Result<()> {
             _ = look.tick() => {
                 overflow.collect(&mut pipeline, take, bare).context(COUNTERS)?;
             }
+            progress = rounds.next() => match progress {
+                Progress::Read(readings) => {
+                    reconciler.borrow_mut().open_round(&readings);
+                    drain(&mut ring, batches, &mut pipeline, take).await;
+                    overflow.collect(&mut pipeline, take, bare).context(COUNTERS)?;
+                    rounds.read_again(reconciler.borrow_mut().caught_up());
+                }
+                Progress::ReadAgain(readings) => {
+                    let mut reconciler = reconciler.borrow_mut();
+                    reconciler.close_round(&readings);
+                    rounds.rest(reconciler.is_doubtful());
+                    page.show(&reconciler, &attached);
+                }
+            },
             addresses = resolver.next() => pipeline.set_addresses(&addresses),
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
@@ -137,6 +154,41 @@ async fn run(args: Args) -> anyhow::Result<()> {
     drop(stop);
     server.await.context("the HTTP server failed")?;
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with --listen or `listen:`")
+    })?;
+    let address = listener
+        .local_addr()
+        .context("the listening address cannot be read")?;
+    Ok((listener, address))
+}
+
+/// Serves until the sender is dropped.
+fn serve(listener: TcpListener, pages: Arc<dyn Pages>) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = http::serve(listener, pages, http::Limits::default(), async {
+        // An error means that the agent is gone, which is the same.
+        let _ = stopped.await;
+    });
+    (stop, tokio::spawn(server))
+}
+
+/// Takes everything that is in the ring buffer now, in turns with the HTTP server.
+async fn drain(
+    ring: &mut Ring,
+    batches: usize,
+    pipeline: &mut Pipeline,
+    mut take: impl FnMut(Reset),
+) {
+    for _ in 0..batches {
+        if !ring.drain_batch(|record| pipeline.feed(record, &mut take)) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter>> {
@@ -169,6 +221,7 @@ struct AgentPages {
     verdict: &'static str,
     lost: Vec<String>,
     probes: Vec<ProbeStatus>,
+    sent: Mutex<Option<Summary>>,
 }
 
 impl AgentPages {
@@ -207,7 +260,23 @@ impl AgentPages {
             verdict,
             lost,
             probes,
+            sent: Mutex::new(None),
         }
+    }
+
+    /// Takes over what the comparison with the kernel came to.
+    fn show(&self, reconciler: &Reconciler, attached: &Attached) {
+        for (counter, total) in reconciler.kernel_totals() {
+            self.metrics.set_kernel_resets(counter.name(), total);
+        }
+        for (probe, total) in attached.recursion_misses() {
+            self.metrics.set_recursion_misses(probe, total);
+        }
+        let summary = reconciler.summary();
+        if summary.settled {
+            self.metrics.set_unaccounted(summary.unaccounted);
+        }
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 
     /// Totals that are kept elsewhere, by place.
@@ -257,6 +326,11 @@ impl Pages for AgentPages {
             lost: self.lost.clone(),
             probes: self.probes.clone(),
             counts,
+            sent: self
+                .sent
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 

@@ -35,6 +35,7 @@ struct MetricsSection {
     max_series_per_family: Option<Text>,
     idle_series_ttl: Option<Text>,
     max_label_length: Option<Text>,
+    max_network_namespaces: Option<Text>,
     peer_prefix_v4: Option<Text>,
     peer_prefix_v6: Option<Text>,
 }
@@ -125,6 +126,12 @@ fn metrics(metrics: &mut Metrics, section: MetricsSection, problems: &mut Proble
         &mut metrics.max_label_length,
         section.max_label_length,
         count(16, 4096),
+        problems,
+    );
+    set(
+        &mut metrics.max_network_namespaces,
+        section.max_network_namespaces,
+        count(1, 100_000),
         problems,
     );
     set(

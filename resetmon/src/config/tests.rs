@@ -29,7 +29,7 @@ fn empty_files_are_the_default() {
 fn values_are_read() {
     let config = Config::parse(
         "listen: \"[::]:0\"\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nevents: {path: /tmp/r.json}\n\
-         metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16,\n\
+         metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n",
         "x",
     )
@@ -44,6 +44,7 @@ fn values_are_read() {
             max_series_per_family: 7,
             idle_series_ttl: Duration::from_secs(5400),
             max_label_length: 16,
+            max_network_namespaces: 8,
             peer_prefix_v4: 24,
             peer_prefix_v6: 0,
         },
@@ -122,6 +123,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "metrics: {max_label_length: 15}\n",
         "x.yaml:1:29: ",
         "from 16 to 4096",
+    ),
+    (
+        "metrics: {max_network_namespaces: 0}\n",
+        "x.yaml:1:35: ",
+        "from 1 to 100000",
     ),
     (
         "metrics: {peer_prefix_v4: 33}\n",

@@ -75,6 +75,9 @@ struct State {
     idle: Bounded<ConnectionLabels, Histogram>,
     lost: BTreeMap<&'static str, KernelTotal>,
     probes: BTreeMap<String, bool>,
+    kernel: BTreeMap<&'static str, u64>,
+    unaccounted: Option<i64>,
+    recursion: BTreeMap<&'static str, KernelTotal>,
     malformed: u64,
 }
 
@@ -118,6 +121,9 @@ impl Metrics {
                 idle: Bounded::new(histograms, idle, histogram),
                 lost: BTreeMap::new(),
                 probes: BTreeMap::new(),
+                kernel: BTreeMap::new(),
+                unaccounted: None,
+                recursion: BTreeMap::new(),
                 malformed: 0,
             })),
         }
@@ -178,6 +184,24 @@ impl Metrics {
     /// Says whether a probe is attached.
     pub fn set_probe(&self, probe: &str, attached: bool) {
         self.state().probes.insert(probe.to_owned(), attached);
+    }
+
+    /// Takes over how far a counter of the kernel has grown, in all network namespaces together.
+    pub fn set_kernel_resets(&self, counter: &'static str, total: u64) {
+        let mut state = self.state();
+        let growth = state.kernel.entry(counter).or_default();
+        *growth = (*growth).max(total);
+    }
+
+    /// Takes over the difference between the kernel's count of resets sent and ours.
+    pub fn set_unaccounted(&self, resets: i64) {
+        self.state().unaccounted = Some(resets);
+    }
+
+    /// Takes over how often a probe's program was suppressed because it was running already.
+    pub fn set_recursion_misses(&self, probe: &'static str, total: u64) {
+        let mut state = self.state();
+        state.recursion.entry(probe).or_default().advance(total);
     }
 
     /// Appends the page in `format`.

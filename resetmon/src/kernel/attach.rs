@@ -1,6 +1,7 @@
 //! Loads the programs and attaches them: try each, classify what happens.
 
 use std::io::Read as _;
+use std::os::fd::AsFd as _;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError};
@@ -11,6 +12,7 @@ use thiserror::Error;
 use super::aggregate::Aggregates;
 use super::clock::Sample;
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
+use super::recursion;
 
 /// What the agent decides before load.
 #[derive(Clone, Copy, Debug)]
@@ -210,6 +212,18 @@ impl Attached {
                 .iter()
                 .map(|(probe, outcome)| (*probe, outcome)),
         )
+    }
+
+    /// How often each attached program was suppressed because it was running already on the same
+    /// CPU; none on kernels that do not count it.
+    pub fn recursion_misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.outcomes.iter().filter_map(|(probe, outcome)| {
+            if *outcome != Outcome::Attached || matches!(probe.at, AttachPoint::Iterator(_)) {
+                return None;
+            }
+            let fd = self.ebpf.program(probe.name)?.fd().ok()?;
+            Some((probe.name, recursion::misses(fd.as_fd()).ok()??))
+        })
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, AttachError> {

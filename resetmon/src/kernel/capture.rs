@@ -80,6 +80,8 @@ pub struct Capture {
     pub clock: Clock,
     /// Names of the kernel's reasons.
     pub reasons: Reasons,
+    /// Other differences of this kernel.
+    pub switches: Switches,
     /// Members that this kernel lacks, and what is lost.
     pub missing: Vec<Missing>,
 }
@@ -179,6 +181,7 @@ impl Capture {
             aggregates,
             clock,
             reasons: kernel.reasons,
+            switches: kernel.switches,
             missing: kernel.missing,
         })
     }

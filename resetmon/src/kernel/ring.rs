@@ -1,11 +1,23 @@
 //! The ring buffer's reading end.
 
 use aya::maps::{MapData, RingBuf};
+use gateway_ebpf_common::event::{ProcessRecord, ResetRecord};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// How many records are taken before the event loop gets its turn.
 const BATCH: usize = 1024;
+
+/// How many batches empty a ring buffer of `bytes`, whatever comes in meanwhile.
+#[must_use]
+pub const fn batches(bytes: u32) -> usize {
+    let least = if size_of::<ProcessRecord>() < size_of::<ResetRecord>() {
+        size_of::<ProcessRecord>()
+    } else {
+        size_of::<ResetRecord>()
+    };
+    bytes as usize / least / BATCH + 1
+}
 
 /// Reads records as they come, without polling.
 pub struct Ring {
@@ -35,6 +47,17 @@ impl Ring {
             take(&record);
         }
         Ok(())
+    }
+
+    /// Takes up to a batch of what is there now, without waiting; false if that was all.
+    pub fn drain_batch(&mut self, mut take: impl FnMut(&[u8])) -> bool {
+        for _ in 0..BATCH {
+            let Some(record) = self.fd.get_mut().next() else {
+                return false;
+            };
+            take(&record);
+        }
+        true
     }
 
     /// Takes what is there now, without waiting: the last words at the end of a run.

@@ -8,15 +8,22 @@ use serde::Serialize;
 pub enum Tracing {
     /// Every one: `tcp:tcp_send_reset` of Linux 6.10 and newer.
     Complete,
-    /// Every one, where answers to a packet are seen on entry of the kernel function that decides
-    /// whether to send them (before Linux 6.10).
-    OnEntry,
-    /// Not those that answer a packet for which there is no socket or one in `TIME_WAIT` (before
-    /// Linux 6.10, where functions cannot be traced).
+    /// All but those that answer a packet for which there is no socket, or one in `TIME_WAIT`:
+    /// the same tracepoint before Linux 6.10.
     FullSockets,
 }
 
 impl Tracing {
+    /// By whether the tracepoint has the argument `reason`, which came with the change.
+    #[must_use]
+    pub const fn of(has_reason: bool) -> Self {
+        if has_reason {
+            Self::Complete
+        } else {
+            Self::FullSockets
+        }
+    }
+
     /// What a difference that is left may come from on such a kernel.
     #[must_use]
     pub const fn remark(self, unaccounted: i64) -> Option<&'static str> {
@@ -25,10 +32,7 @@ impl Tracing {
             (Self::FullSockets, 1..) => Some(
                 "this kernel does not trace resets for packets that meet no socket or one in TIME_WAIT",
             ),
-            (_, 1..) => Some("resets that the programs did not see"),
-            (Self::OnEntry, _) => Some(
-                "answers that the kernel decided not to send, or for which there was no IPv6 route",
-            ),
+            (Self::Complete, 1..) => Some("resets that the programs did not see"),
             (_, _) => Some("answers over IPv6 for which there was no route"),
         }
     }
@@ -88,16 +92,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_kernel_traces() {
+        assert_eq!(Tracing::of(true), Tracing::Complete);
+        assert_eq!(Tracing::of(false), Tracing::FullSockets);
+    }
+
+    #[test]
     fn remarks() {
-        use Tracing::{Complete, FullSockets, OnEntry};
+        use Tracing::{Complete, FullSockets};
         for (tracing, unaccounted, words) in [
             (Complete, 0, None),
             (FullSockets, 0, None),
             (Complete, 1, Some("did not see")),
-            (OnEntry, 1, Some("did not see")),
             (FullSockets, 1, Some("no socket or one in TIME_WAIT")),
             (Complete, -1, Some("IPv6")),
-            (OnEntry, -1, Some("decided not to send")),
             (FullSockets, -1, Some("IPv6")),
         ] {
             let remark = tracing.remark(unaccounted);

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::accept::{Offer, choose};
 use crate::export::metrics::Format;
+use crate::reconcile::Summary;
 
 /// Where the pages get their content.
 pub trait Pages: Send + Sync + 'static {
@@ -39,6 +40,8 @@ pub struct StatusPage {
     pub probes: Vec<ProbeStatus>,
     /// Totals since the start: resets, events lost …
     pub counts: BTreeMap<String, u64>,
+    /// Resets sent, by the kernel's count and by ours; `None` before the first comparison.
+    pub sent: Option<Summary>,
 }
 
 /// One probe on the status page.
@@ -212,6 +215,12 @@ impl StatusPage {
         let _ = writeln!(text, "\ncounts:");
         for (name, count) in &self.counts {
             let _ = writeln!(text, "  {name:<24} {count}");
+        }
+        if let Some(sent) = &self.sent {
+            let _ = writeln!(text, "\nresets sent, compared with the kernel:");
+            for line in sent.to_string().lines() {
+                let _ = writeln!(text, "  {line}");
+            }
         }
         text
     }

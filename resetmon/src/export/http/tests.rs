@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::export::metrics::Format;
+use crate::reconcile::{Reconciler, Tracing};
 
 #[derive(Default)]
 struct Fake {
@@ -36,6 +37,7 @@ impl Pages for Fake {
                 detail: "resets sent".to_owned(),
             }],
             counts: BTreeMap::from([("resets".to_owned(), 7)]),
+            sent: Some(Reconciler::new(Tracing::Complete).summary()),
         }
     }
 
@@ -130,6 +132,7 @@ async fn pages_by_method_path_and_accept() {
                 "text/plain",
                 "resetmon 1.2.3: degraded, not ready\n",
                 "attached  resets sent",
+                "not compared yet",
             ],
         ),
         (
@@ -141,6 +144,7 @@ async fn pages_by_method_path_and_accept() {
                 "application/json",
                 "the \\\"RST\\\" packet",
                 "\"resets\": 7",
+                "\"unaccounted\": 0",
             ],
         ),
         (

@@ -121,6 +121,7 @@ impl Writer<'_> {
             "Events that the kernel side saw and could not hand over, by the place of the loss",
             lost,
         )?;
+        self.kernel(state)?;
         let format = self.format;
         self.counter(
             "resetmon_records_malformed",
@@ -233,6 +234,32 @@ impl Writer<'_> {
                 .encode_family(&labels)?
                 .encode_gauge(&u64::from(*attached))
         })
+    }
+
+    /// The kernel's own count, and how far ours is from it.
+    fn kernel(&mut self, state: &State) -> std::fmt::Result {
+        let totals = state.kernel.iter();
+        self.counters(
+            "resetmon_kernel_resets",
+            "Growth of the kernel's own TCP counters, over all network namespaces",
+            totals.map(|(counter, total)| ([("counter", *counter)], *total)),
+        )?;
+        if let Some(unaccounted) = state.unaccounted {
+            self.encoder
+                .encode_descriptor(
+                    "resetmon_unaccounted_resets",
+                    "RST packets sent by the kernel's count and neither counted here nor explained",
+                    None,
+                    MetricType::Gauge,
+                )?
+                .encode_gauge(&unaccounted)?;
+        }
+        let misses = state.recursion.iter();
+        self.counters(
+            "resetmon_program_recursion_misses",
+            "Runs of a program that the kernel left out because it was running already on the CPU",
+            misses.map(|(probe, total)| ([("probe", *probe)], total.counter)),
+        )
     }
 
     fn build_info(&mut self) -> std::fmt::Result {

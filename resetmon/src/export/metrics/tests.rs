@@ -338,3 +338,47 @@ fn causes_keep_apart_when_peers_are_folded() {
         ]
     );
 }
+
+#[test]
+fn the_kernels_count_and_the_difference() {
+    let metrics = Metrics::new(Limits::default());
+    let empty = page(&metrics, Format::Text);
+    for name in [
+        "resetmon_kernel_resets",
+        "resetmon_unaccounted",
+        "resetmon_program",
+    ] {
+        assert!(!empty.contains(name), "{empty}");
+    }
+    metrics.set_kernel_resets("OutRsts", 7);
+    metrics.set_kernel_resets("OutRsts", 5);
+    metrics.set_kernel_resets("TCPAbortOnClose", 0);
+    metrics.set_unaccounted(4);
+    metrics.set_unaccounted(-2);
+    metrics.set_recursion_misses("reset_sent", 3);
+    metrics.set_recursion_misses("reset_sent", 4);
+    for format in [Format::Text, Format::OpenMetrics] {
+        let page = page(&metrics, format);
+        for (name, expected) in [
+            (
+                "resetmon_kernel_resets_total",
+                &[
+                    (r#"{counter="OutRsts"}"#, 7.0),
+                    (r#"{counter="TCPAbortOnClose"}"#, 0.0),
+                ][..],
+            ),
+            ("resetmon_unaccounted_resets", &[("", -2.0)]),
+            (
+                "resetmon_program_recursion_misses_total",
+                &[(r#"{probe="reset_sent"}"#, 4.0)],
+            ),
+        ] {
+            let found = samples(&page, name);
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(labels, value)| ((*labels).to_owned(), *value))
+                .collect();
+            assert_eq!(found, expected, "{name}\n{page}");
+        }
+    }
+}

@@ -230,7 +230,7 @@ fn affordable(limit: usize) -> usize {
     let mut files = getrlimit(Resource::Nofile);
     if files.current.is_some_and(|current| current < wanted) {
         files.current = Some(files.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-        if let Err(error) = setrlimit(Resource::Nofile, files.clone()) {
+        if let Err(error) = setrlimit(Resource::Nofile, files) {
             tracing::debug!("the limit of open files stays as it is: {error}");
             files = getrlimit(Resource::Nofile);
         }
