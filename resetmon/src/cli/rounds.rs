@@ -127,3 +127,47 @@ impl Rounds {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn is_waiting(rounds: &mut Rounds) -> bool {
+        tokio::select! {
+            biased;
+            _ = rounds.next() => false,
+            () = std::future::ready(()) => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_goes_on_as_its_caller_does() {
+        let mut rounds = Rounds::new(1024);
+        let Progress::Read(readings) = rounds.next().await else {
+            panic!("a round begins with a reading");
+        };
+        assert!(!readings.namespaces.is_empty());
+        assert!(is_waiting(&mut rounds).await);
+
+        let first = readings.namespaces[0];
+        rounds.read_again(BTreeSet::from([first.id]));
+        let Progress::ReadAgain(again) = rounds.next().await else {
+            panic!("then comes the second reading");
+        };
+        assert!(again.iter().all(|reading| reading.inode == first.inode));
+        assert!(is_waiting(&mut rounds).await);
+
+        rounds.rest(false);
+        assert!(is_waiting(&mut rounds).await);
+    }
+
+    #[tokio::test]
+    async fn no_two_rounds_in_a_row_come_early() {
+        let mut rounds = Rounds::new(1);
+        let early = [true, true, true, false, true].map(|doubtful| {
+            rounds.rest(doubtful);
+            rounds.early
+        });
+        assert_eq!(early, [true, false, true, false, true]);
+    }
+}

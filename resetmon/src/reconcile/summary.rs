@@ -112,7 +112,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} sent by the kernel's count (OutRsts), in {} network namespaces now",
+            "{} sent by the kernel's count (OutRsts); network namespaces now: {}",
             self.kernel, self.namespaces
         )?;
         if self.settled {
@@ -145,15 +145,15 @@ impl fmt::Display for Summary {
         for (count, meaning) in [
             (
                 self.left_out,
-                "namespaces left out; raise `metrics.max_network_namespaces` or the limit of open files",
+                "namespaces left out (`metrics.max_network_namespaces`, or the limit of open files)",
             ),
             (
                 self.hidden,
-                "processes hide their namespace; CAP_SYS_PTRACE shows it",
+                "processes that do not show their namespace (CAP_SYS_PTRACE is for that)",
             ),
         ] {
             if count > 0 {
-                writeln!(f, "{count} {meaning}")?;
+                writeln!(f, "{meaning}: {count}")?;
             }
         }
         Ok(())

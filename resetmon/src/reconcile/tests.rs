@@ -252,6 +252,9 @@ fn counts_of_a_namespace_never_read_are_given_up() {
     round(&mut reconciler, &kernel);
     let summary = reconciler.summary();
     assert_eq!((summary.unverified, summary.left_out), (8, 1));
+    let text = summary.to_string();
+    assert!(text.contains("\n8 in namespaces that ended"), "{text}");
+    assert!(text.contains("max_network_namespaces"), "{text}");
     assert_eq!(summary.unaccounted, 0);
     assert!(!reconciler.own.contains_key(&77));
 }
@@ -314,7 +317,7 @@ fn the_largest_differences_are_named() {
     assert_eq!(named, [119, 118, 117, 116, 115, 114, 113, 112, 111, 110]);
     let text = summary.to_string();
     for line in [
-        "190 sent by the kernel's count (OutRsts), in 20 network namespaces now",
+        "190 sent by the kernel's count (OutRsts); network namespaces now: 20",
         "190 unaccounted",
         "namespace 119: kernel 19, resetmon 0, unaccounted 19",
     ] {
