@@ -30,6 +30,8 @@ const MAX_FILE: u64 = 16 << 20;
 pub struct Config {
     /// `listen`: where `resetmon run` serves HTTP.
     pub listen: SocketAddr,
+    /// `web_config`: the file with TLS, basic auth and headers of that HTTP; `None` for plain HTTP.
+    pub web_config: Option<PathBuf>,
     /// `log_level`: what resetmon and its programs say of themselves.
     pub log_level: LevelFilter,
     /// `ring_buffer_bytes`: a power of two, at least 64 KiB, so that it is a multiple of any page.
@@ -99,6 +101,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9435),
+            web_config: None,
             log_level: LevelFilter::INFO,
             ring_buffer_bytes: 4 << 20,
             detail_rate: 2000,

@@ -1,6 +1,6 @@
 //! YAML in which every value knows where it stands, and what is wrong with it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, de};
@@ -27,6 +27,19 @@ impl fmt::Display for Problem {
         }
         f.write_str(&self.what)
     }
+}
+
+/// One line a problem, as `name:line:column: what`.
+#[must_use]
+pub fn listed(name: &str, problems: &[Problem]) -> String {
+    let mut lines = String::new();
+    for problem in problems {
+        let newline = if lines.is_empty() { "" } else { "\n" };
+        let gap = if problem.place.is_none() { " " } else { "" };
+        // Writing to a String cannot fail.
+        let _ = write!(lines, "{newline}{name}:{gap}{problem}");
+    }
+    lines
 }
 
 /// The problems found so far, so that one reading reports them all.

@@ -18,7 +18,7 @@ use super::rounds::{Progress, Rounds};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
-use crate::export::http::{self, Pages, ProbeStatus, StatusPage};
+use crate::export::http::{self, Pages, ProbeStatus, StatusPage, Web};
 use crate::export::json::to_json_line;
 use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Limits, Metrics};
@@ -35,7 +35,7 @@ use crate::reset::Reset;
 
 /// Options of `resetmon run`.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = session::config_help())]
+#[command(after_long_help = help())]
 pub struct Args {
     #[command(flatten)]
     pub(super) capture: CaptureArgs,
@@ -44,12 +44,24 @@ pub struct Args {
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Serve these with TLS, basic auth and headers as a web configuration file has them
+    ///
+    /// The file has the form of Prometheus' exporters (their --web.config.file); every key is below.
+    /// Overrides the configuration.
+    #[arg(long, visible_alias = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
+
     /// Write every reset as a JSON line to a file, or to standard output with `-`
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
 }
 
 const COUNTERS: &str = "the programs' counters cannot be read";
+
+fn help() -> String {
+    let (config, web_config) = (session::config_help(), http::web_config::REFERENCE);
+    format!("{config}\nWeb configuration file (every key):\n\n{web_config}")
+}
 
 /// Runs until SIGTERM or SIGINT.
 pub fn main(args: Args) -> anyhow::Result<()> {
@@ -59,6 +71,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut config = session::load_config(args.capture.config.as_deref())?;
+    let web = Arc::new(open_web(&args, &config)?);
     let (listener, address) = listen(args.listen.unwrap_or(config.listen)).await?;
     let events = open_events(&args, &config)?;
 
@@ -86,8 +99,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
         metrics.clone(),
         events.as_ref(),
     ));
-    let (stop, server) = serve(listener, Arc::clone(&page) as Arc<dyn Pages>);
-    tracing::info!("ready: serving http://{address}/metrics");
+    let (stop, server) = serve(
+        listener,
+        Arc::clone(&page) as Arc<dyn Pages>,
+        Arc::clone(&web),
+    );
+    tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 
     let reconciler = RefCell::new(Reconciler::new(Tracing::of(switches.has_reason != 0)));
     let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
@@ -116,6 +133,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             request = signals.next() => match request {
                 Request::Stop => break,
                 Request::Reload => {
+                    web.reload();
                     session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
                     resolver = session::Resolver::start(pipeline.routes());
                 }
@@ -167,9 +185,13 @@ async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)
 }
 
 /// Serves until the sender is dropped.
-fn serve(listener: TcpListener, pages: Arc<dyn Pages>) -> (oneshot::Sender<()>, JoinHandle<()>) {
+fn serve(
+    listener: TcpListener,
+    pages: Arc<dyn Pages>,
+    web: Arc<Web>,
+) -> (oneshot::Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = http::serve(listener, pages, http::Limits::default(), async {
+    let server = http::serve(listener, pages, web, http::Limits::default(), async {
         // An error means that the agent is gone, which is the same.
         let _ = stopped.await;
     });
@@ -189,6 +211,11 @@ async fn drain(
         }
         tokio::task::yield_now().await;
     }
+}
+
+fn open_web(args: &Args, config: &Config) -> anyhow::Result<Web> {
+    let path = args.web_config.as_ref().or(config.web_config.as_ref());
+    Ok(path.map_or_else(|| Ok(Web::plain()), |path| Web::open(path))?)
 }
 
 fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter>> {

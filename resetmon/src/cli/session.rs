@@ -88,6 +88,7 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
     };
     for (key, changed) in [
         ("listen", new.listen != config.listen),
+        ("web_config", new.web_config != config.web_config),
         (
             "ring_buffer_bytes",
             new.ring_buffer_bytes != config.ring_buffer_bytes,

@@ -1,9 +1,8 @@
 //! What can be wrong with a configuration.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::yaml::Problem;
+use crate::yaml::{self, Problem};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -17,22 +16,11 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file says something that cannot be; one line a problem, as `name:line:column: what`.
-    #[error("{}", listed(.name, .problems))]
+    #[error("{}", yaml::listed(.name, .problems))]
     Invalid {
         /// What the text is called: its path.
         name: String,
         /// Everything found, in the order of the text.
         problems: Vec<Problem>,
     },
-}
-
-fn listed(name: &str, problems: &[Problem]) -> String {
-    let mut lines = String::new();
-    for problem in problems {
-        let newline = if lines.is_empty() { "" } else { "\n" };
-        let gap = if problem.place.is_none() { " " } else { "" };
-        // Writing to a String cannot fail.
-        let _ = write!(lines, "{newline}{name}:{gap}{problem}");
-    }
-    lines
 }

@@ -14,6 +14,7 @@ use crate::yaml::{self, OneOrMany, Problem, Problems, Text};
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
     listen: Option<Text>,
+    web_config: Option<Text>,
     log_level: Option<Text>,
     ring_buffer_bytes: Option<Text>,
     detail_rate: Option<Text>,
@@ -63,6 +64,9 @@ pub(super) fn read(text: &str) -> Result<Config, Vec<Problem>> {
 fn config(file: ConfigFile, problems: &mut Problems) -> Config {
     let mut config = Config::default();
     set(&mut config.listen, file.listen, value::listen, problems);
+    if let Some(path) = file.web_config {
+        config.web_config = problems.keep(path.referenced, value::path(&path.value));
+    }
     set(
         &mut config.log_level,
         file.log_level,

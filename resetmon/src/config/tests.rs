@@ -28,7 +28,7 @@ fn empty_files_are_the_default() {
 #[test]
 fn values_are_read() {
     let config = Config::parse(
-        "listen: \"[::]:0\"\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nevents: {path: /tmp/r.json}\n\
+        "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nevents: {path: /tmp/r.json}\n\
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n",
         "x",
@@ -36,6 +36,7 @@ fn values_are_read() {
     .unwrap();
     let expected = Config {
         listen: "[::]:0".parse().unwrap(),
+        web_config: Some("web.yml".into()),
         log_level: LevelFilter::DEBUG,
         ring_buffer_bytes: 65536,
         detail_rate: 9,
@@ -62,7 +63,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "listn: a\n",
         "x.yaml:1:1: ",
-        "unknown key `listn`; allowed here: listen, log_level, ring_",
+        "unknown key `listn`; allowed here: listen, web_config, log_level, ring_",
     ),
     (
         "metrics:\n  ttl: 1\n",
@@ -108,6 +109,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "x.yaml:2:9: ",
         "- for standard output",
     ),
+    ("web_config: \"\"\n", "x.yaml:1:13: ", "the path is empty"),
     ("events: yes\n", "x.yaml:1:9: ", "expected keys"),
     (
         "metrics: {max_series_per_family: 0}\n",
@@ -392,6 +394,7 @@ fn the_reference_has_every_key_of_the_types_and_no_other() {
 fn the_reference_is_valid_and_shows_the_defaults() {
     let config = Config::parse(Config::REFERENCE, "reference").unwrap();
     let default = Config {
+        web_config: Some("/etc/resetmon/web.yaml".into()),
         events: Some(EventsPath::Stdout),
         peers: config.peers.clone(),
         gateways: config.gateways.clone(),

@@ -1,6 +1,7 @@
 //! Single values of the configuration, each error with the form that is expected.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -69,8 +70,16 @@ pub(super) fn events_path(text: &str) -> Result<EventsPath, String> {
     match text {
         "-" => Ok(EventsPath::Stdout),
         "" => Err("the path is empty; write a file's path, or - for standard output".to_owned()),
+        other => path(other).map(EventsPath::File),
+    }
+}
+
+/// A file's path.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("the path is empty; write a file's path".to_owned()),
         path if path.contains('\0') => Err("a path cannot contain NUL".to_owned()),
-        path => Ok(EventsPath::File(path.into())),
+        path => Ok(path.into()),
     }
 }
 

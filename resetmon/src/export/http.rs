@@ -1,32 +1,38 @@
 //! HTTP endpoints: `/metrics`, `/healthz`, `/readyz`, `/status`.
 //!
 //! One connection carries one request. A scrape every few seconds gains nothing from keep-alive, and
-//! so one time limit bounds all that a client can hold up.
+//! so one time limit bounds all that a client can hold up. TLS and basic auth are as a web
+//! configuration file has them ([`web_config`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use connection::Server;
+
 mod accept;
+mod basic_auth;
+mod connection;
+mod guard;
 mod pages;
+mod seen;
 #[cfg(test)]
 mod tests;
+mod web;
+pub mod web_config;
 
 pub use pages::{Pages, ProbeStatus, StatusPage};
+pub use web::Web;
 
 /// What a client may hold up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time; further ones wait in the accept queue.
     pub connections: u16,
-    /// Until the request's headers are complete.
+    /// From accept until the TLS handshake is done and the request's headers are complete.
     pub header_time: Duration,
     /// From accept until the answer is out.
     pub total_time: Duration,
@@ -54,25 +60,17 @@ impl Default for Limits {
 /// Pause after a failed `accept()`, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an ended connection is read on, so that what the client still sends is not answered
-/// by a RST that could overtake the answer.
-const LINGER_TIME: Duration = Duration::from_secs(1);
-
-/// And how much of it, bytes.
-const LINGER_BYTES: usize = 256 * 1024;
-
-/// hyper's smallest buffer, bytes.
-const MIN_BUFFER: usize = 8192;
-
-/// Serves the pages until `shutdown` completes; then ends running requests within
-/// [`Limits::stop_time`].
+/// Serves the pages, protected as `web` has it, until `shutdown` completes; then ends running
+/// requests within [`Limits::stop_time`].
 pub async fn serve(
     listener: TcpListener,
     pages: Arc<dyn Pages>,
+    web: Arc<Web>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(usize::from(limits.connections)));
+    let server = Arc::new(Server { pages, web, limits });
     let (running, stop) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -80,13 +78,11 @@ pub async fn serve(
             next = next(&listener, &slots) => next,
             () = &mut shutdown => break,
         };
-        tokio::spawn(connection(
-            stream,
-            Arc::clone(&pages),
-            limits,
-            stop.clone(),
-            slot,
-        ));
+        let (server, stop) = (Arc::clone(&server), stop.clone());
+        tokio::spawn(async move {
+            connection::serve(stream, &server, stop).await;
+            drop(slot);
+        });
     }
     drop(listener);
     drop(running);
@@ -112,64 +108,4 @@ async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Own
             }
         }
     }
-}
-
-/// Serves one connection and holds its slot until the end; `stop` ends when the server stops.
-async fn connection(
-    stream: TcpStream,
-    pages: Arc<dyn Pages>,
-    limits: Limits,
-    mut stop: watch::Receiver<()>,
-    _slot: OwnedSemaphorePermit,
-) {
-    let mut io = TokioIo::new(stream);
-    let exchange = async {
-        let service = service_fn(|request| {
-            let response = pages::answer(&*pages, &request);
-            async { Ok::<_, std::convert::Infallible>(response) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_time)
-            .max_headers(limits.headers)
-            .max_header_size(limits.header_bytes)
-            .max_buf_size(limits.header_bytes.max(MIN_BUFFER))
-            .keep_alive(false)
-            .serve_connection(&mut io, service);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            result = connection.as_mut() => result,
-            _ = stop.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    let Ok(result) = timeout(limits.total_time, exchange).await else {
-        tracing::debug!("HTTP connection cut off: the client was too slow");
-        return;
-    };
-    if let Err(error) = result {
-        tracing::debug!("HTTP connection: {error}");
-    }
-    linger(io.into_inner()).await;
-}
-
-/// Ends our side and reads on until the client ends its own, within limits.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
-        let mut buffer = [0; 4096];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut buffer).await {
-                Ok(0) | Err(_) => break,
-                Ok(read) => left = left.saturating_sub(read),
-            }
-        }
-    };
-    // Time over: the client has had its chance.
-    let _ = timeout(LINGER_TIME, drain).await;
 }

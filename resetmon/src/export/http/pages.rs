@@ -77,7 +77,8 @@ const STATUS: &[Offer] = &[
     },
 ];
 
-const TEXT: &str = "text/plain; charset=utf-8";
+/// Text for a reader.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -163,7 +164,8 @@ fn accept(headers: &HeaderMap) -> String {
     values.join(",")
 }
 
-fn respond(
+/// An answer of this content, not to be stored by caches.
+pub(super) fn respond(
     status: StatusCode,
     content_type: &'static str,
     text: impl Into<Bytes>,

@@ -58,12 +58,16 @@ struct Running {
 }
 
 async fn start(pages: Fake, limits: Limits) -> Running {
+    start_web(pages, limits, Web::plain()).await
+}
+
+async fn start_web(pages: Fake, limits: Limits, web: Web) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let pages = Arc::new(pages);
     let content: Arc<dyn Pages> = pages.clone();
-    let server = tokio::spawn(serve(listener, content, limits, async {
+    let server = tokio::spawn(serve(listener, content, Arc::new(web), limits, async {
         let _ = stopped.await;
     }));
     Running {
