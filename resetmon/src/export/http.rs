@@ -15,6 +15,8 @@ use connection::Server;
 
 mod accept;
 mod basic_auth;
+#[cfg(test)]
+mod certs;
 mod connection;
 mod guard;
 mod pages;

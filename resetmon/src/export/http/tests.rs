@@ -10,6 +10,8 @@ use super::*;
 use crate::export::metrics::Format;
 use crate::reconcile::{Reconciler, Tracing};
 
+mod tls;
+
 #[derive(Default)]
 struct Fake {
     ready: AtomicBool,

@@ -7,7 +7,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::client_cert::{AllowedSans, AnyCertificate};
 use super::settings::{ClientAuth, TlsSettings};
@@ -18,19 +19,17 @@ use crate::yaml::Problems;
 pub(super) fn server(settings: &TlsSettings, problems: &mut Problems) -> Option<Arc<ServerConfig>> {
     let provider = Arc::new(settings.provider.clone());
     let cert = problems.keep(settings.cert.place, certificates(&settings.cert));
-    let key = problems.keep(settings.key.place, private_key(&settings.key));
+    let key = problems.keep(settings.key.place, signing_key(&settings.key, &provider));
     let verifier = client_verifier(settings, &provider, problems);
-    let (cert, key, verifier) = (cert?, key?, verifier?);
-    let server = ServerConfig::builder_with_provider(provider)
+    let (pair, verifier) = (CertifiedKey::new(cert?, key?), verifier?);
+    problems.keep(settings.cert.place, check_pair(settings, &pair))?;
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&settings.versions)
-        .map_err(|error| error.to_string())
-        .and_then(|builder| {
-            builder
-                .with_client_cert_verifier(verifier)
-                .with_single_cert(cert, key)
-                .map_err(|error| explain_pair(settings, &error))
-        });
-    let mut server = problems.keep(settings.cert.place, server)?;
+        .map_err(|error| format!("{error}; check cipher_suites, min_version and max_version"));
+    let mut server = problems
+        .keep(settings.cert.place, builder)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     server.ignore_client_order = settings.prefer_server;
     // One connection, one request: sessions to resume would only be memory.
@@ -39,20 +38,19 @@ pub(super) fn server(settings: &TlsSettings, problems: &mut Problems) -> Option<
     Some(Arc::new(server))
 }
 
-/// Why certificate and key cannot be used together.
-fn explain_pair(settings: &TlsSettings, error: &rustls::Error) -> String {
-    let (cert, key) = (settings.cert.describe(), settings.key.describe());
-    match error {
-        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            format!("{cert} and {key} do not belong together; use the certificate's own key")
+/// Whether certificate and key belong together.
+fn check_pair(settings: &TlsSettings, pair: &CertifiedKey) -> Result<(), String> {
+    let cert = settings.cert.describe();
+    match pair.keys_match() {
+        // Unknown: a kind of key that does not tell its public half.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        Err(Error::InconsistentKeys(_)) => {
+            let key = settings.key.describe();
+            Err(format!(
+                "{cert} and {key} do not belong together; use the certificate's own key"
+            ))
         }
-        rustls::Error::InvalidCertificate(why) => {
-            format!("{cert} cannot be used: {why:?}; issue it anew")
-        }
-        // Of the key nothing is repeated.
-        _ => format!(
-            "{key} cannot be used; supported: RSA of 2048 to 4096 bits, ECDSA on P-256 and P-384, Ed25519"
-        ),
+        Err(error) => Err(format!("{cert} cannot be used: {error}; issue it anew")),
     }
 }
 
@@ -75,11 +73,19 @@ fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static>>, String>
     Ok(certificates)
 }
 
-fn private_key(source: &Source) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&source.read()?).map_err(|_| {
+/// No error repeats anything of the key.
+fn signing_key(source: &Source, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, String> {
+    let key = PrivateKeyDer::from_pem_slice(&source.read()?).map_err(|_| {
         format!(
             "{} has no private key that can be used; it must be PEM without a passphrase, with \
              -----BEGIN PRIVATE KEY----- (or RSA or EC PRIVATE KEY)",
+            source.describe()
+        )
+    })?;
+    provider.key_provider.load_private_key(key).map_err(|_| {
+        format!(
+            "{} cannot be used; supported: RSA of 2048 to 4096 bits, ECDSA on P-256 and P-384, \
+             Ed25519",
             source.describe()
         )
     })
