@@ -106,27 +106,19 @@ async fn run(args: Args) -> anyhow::Result<()> {
     );
     tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 
-    let reconciler = RefCell::new(Reconciler::new(Tracing::of(switches.has_reason != 0)));
+    let traced =
+        switches.has_reason != 0 || attached.has("untraced_v4") && attached.has("untraced_v6");
+    let reconciler = RefCell::new(Reconciler::new(Tracing::of(traced)));
     let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
     let batches = ring::batches(config.ring_buffer_bytes);
-    let take = |reset: Reset| {
-        metrics.record(&reset);
-        if reset.observation.direction == Direction::Sent {
-            let netns = reset.observation.netns;
-            reconciler.borrow_mut().record_sent(netns, reset.packets);
-        }
-        page.resets.fetch_add(reset.packets, Ordering::Relaxed);
-        if let Some(events) = &events {
-            events.write(to_json_line(&reset));
-        }
+    let books = Books {
+        metrics: &metrics,
+        page: &page,
+        reconciler: &reconciler,
+        events: events.as_ref(),
     };
-    let bare = |direction, packets| {
-        metrics.record_bare(direction, packets);
-        if direction == Direction::Sent {
-            reconciler.borrow_mut().record_sent(0, packets);
-        }
-        page.resets.fetch_add(packets, Ordering::Relaxed);
-    };
+    let take = |reset: Reset| books.reset(&reset);
+    let bare = |direction, packets| books.bare(direction, packets);
     let mut resolver = session::Resolver::start(pipeline.routes());
     loop {
         tokio::select! {
@@ -236,6 +228,38 @@ fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter
             )
         })?),
     })
+}
+
+/// Where a finished reset is entered.
+struct Books<'a> {
+    metrics: &'a Metrics,
+    page: &'a AgentPages,
+    reconciler: &'a RefCell<Reconciler>,
+    events: Option<&'a LineWriter>,
+}
+
+impl Books<'_> {
+    fn reset(&self, reset: &Reset) {
+        self.metrics.record(reset);
+        let observation = &reset.observation;
+        self.count(observation.direction, observation.netns, reset.packets);
+        if let Some(events) = self.events {
+            events.write(to_json_line(reset));
+        }
+    }
+
+    /// Resets of which only the direction is known.
+    fn bare(&self, direction: Direction, packets: u64) {
+        self.metrics.record_bare(direction, packets);
+        self.count(direction, 0, packets);
+    }
+
+    fn count(&self, direction: Direction, netns: u32, packets: u64) {
+        if direction == Direction::Sent {
+            self.reconciler.borrow_mut().record_sent(netns, packets);
+        }
+        self.page.resets.fetch_add(packets, Ordering::Relaxed);
+    }
 }
 
 /// What the HTTP side shows.

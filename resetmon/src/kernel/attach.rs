@@ -204,6 +204,14 @@ impl Attached {
         &self.outcomes
     }
 
+    /// Whether this probe is attached.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.outcomes
+            .iter()
+            .any(|(probe, outcome)| probe.name == name && *outcome == Outcome::Attached)
+    }
+
     /// What the outcomes mean.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

@@ -34,7 +34,8 @@ pub(crate) enum Reporter {
 pub(crate) struct Kernel {
     /// It gives reasons (Linux 6.10 and newer).
     pub(crate) reason: bool,
-    /// It traces resets without a socket and in `TIME_WAIT` (Linux 6.10 and newer).
+    /// It lets resets without a socket and in `TIME_WAIT` be seen: by the tracepoint (Linux 6.10 and
+    /// newer) or by fentry.
     pub(crate) socketless: bool,
 }
 

@@ -8,14 +8,17 @@ use serde_json::Value;
 use crate::compare::{Kernel, Reporter};
 use crate::scenario::Need;
 
-/// What the running kernel can say, by its type information alone.
-pub(crate) fn kernel() -> Result<Kernel> {
+/// What the running kernel can say, by its type information, and where that is silent by resetmon.
+pub(crate) fn kernel(reporter: Reporter) -> Result<Kernel> {
     let types = std::fs::read("/sys/kernel/btf/vmlinux")
         .context("/sys/kernel/btf/vmlinux: the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")?;
     let reason = types.windows(14).any(|window| window == b"sk_rst_reason\0");
     Ok(Kernel {
         reason,
-        socketless: reason,
+        socketless: reason
+            || reporter == Reporter::Resetmon
+                && attaches("untraced_v4")?
+                && attaches("untraced_v6")?,
     })
 }
 
@@ -43,7 +46,7 @@ pub(crate) fn missing(kernel: Kernel, reporter: Reporter) -> Result<Vec<(Need, &
             missing.push((Need::OwnAgent, "it starts resetmon itself"));
             missing.push((Need::AcceptUnseen, "the tracer knows no processes"));
         }
-        Reporter::Resetmon if sees_accept()? => {
+        Reporter::Resetmon if attaches("accept")? => {
             missing.push((Need::AcceptUnseen, "accept() is seen on this kernel"));
         }
         Reporter::Resetmon => {
@@ -59,8 +62,8 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Whether resetmon can attach to `accept()`, by its own word.
-fn sees_accept() -> Result<bool> {
+/// Whether resetmon can attach this probe, by its own word.
+fn attaches(probe: &str) -> Result<bool> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
     let output = command
         .args(["doctor", "--json"])
@@ -70,13 +73,13 @@ fn sees_accept() -> Result<bool> {
     let checks = report["checks"]
         .as_array()
         .context("checks of resetmon doctor")?;
-    let accept = checks
+    let check = checks
         .iter()
         .find(|check| {
             check["name"]
                 .as_str()
-                .is_some_and(|name| name.starts_with("accept "))
+                .is_some_and(|name| name.split(' ').next() == Some(probe))
         })
-        .context("resetmon doctor knows no probe accept")?;
-    Ok(accept["grade"] == "ok")
+        .with_context(|| format!("resetmon doctor knows no probe {probe}"))?;
+    Ok(check["grade"] == "ok")
 }

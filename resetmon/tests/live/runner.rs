@@ -32,7 +32,7 @@ impl Runner {
         rows: &[(&Scenario, Family)],
         reporter: Reporter,
     ) -> Result<()> {
-        let kernel = machine::kernel()?;
+        let kernel = machine::kernel(reporter)?;
         let missing = machine::missing(kernel, reporter)?;
         let agent = match reporter {
             Reporter::Resetmon => Agent::start().context("resetmon")?,

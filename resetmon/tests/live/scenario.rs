@@ -67,7 +67,7 @@ pub(crate) enum Need {
     AcceptSeen,
     /// The program does not see `accept()`.
     AcceptUnseen,
-    /// Resets without a socket and in `TIME_WAIT` are traced (Linux 6.10 and newer).
+    /// Resets without a socket and in `TIME_WAIT` can be seen.
     Socketless,
 }
 
@@ -75,8 +75,8 @@ impl Need {
     /// The first kernel that has it, where that is newer than the oldest one supported.
     fn since(self) -> Option<(u32, u32)> {
         match self {
-            Self::Socketless => Some((6, 10)),
-            Self::Mptcp
+            Self::Socketless
+            | Self::Mptcp
             | Self::Nft
             | Self::Tun
             | Self::OwnAgent
