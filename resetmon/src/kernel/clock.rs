@@ -14,15 +14,16 @@ const NANOS: i128 = 1_000_000_000;
 const WRAP: i128 = 1 << 32;
 const START: i128 = 300 * NANOS;
 
-/// Values of `CONFIG_HZ` that the kernel's own configuration offers on any architecture.
-const HZ_VALUES: [u32; 15] = [
-    24, 32, 48, 64, 100, 128, 200, 250, 256, 300, 500, 512, 1000, 1024, 1200,
-];
+/// Values of `CONFIG_HZ` on the architectures that the programs are built for (`kernel/Kconfig.hz`).
+const HZ_VALUES: [u32; 4] = [100, 250, 300, 1000];
 
 /// The counter lags behind the clock by ticks lost in early boot: a fraction of a second.
 const FITS: i128 = 2 * NANOS;
 /// So far off must every other value be.
 const DIFFERS: i128 = 4 * NANOS;
+
+/// Least time between the samples of a pair: some ticks at every HZ.
+const PAIR_APART: i128 = NANOS / 5;
 
 /// `jiffies_64` and `CLOCK_MONOTONIC` read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,50 +42,33 @@ pub struct Sample {
 pub fn hz_from_sample(sample: Sample) -> Option<NonZeroU32> {
     let ticks = i128::from(sample.jiffies) - WRAP;
     let elapsed = i128::from(sample.ktime_ns) - START;
-    only_fit(ticks, elapsed, |_| FITS, |_| DIFFERS)
+    only_fit(ticks, elapsed, FITS, DIFFERS)
 }
 
-/// The kernel's HZ from two samples, by how fast the counter runs; `None` where two values fit.
+/// The kernel's HZ from two samples, by how fast the counter runs; `None` where none fits.
 ///
-/// A second between them tells every value that is in use from the others.
+/// Between 250 and 300 lie 20 %, so a twelfth tells them apart and leaves room for samples that a
+/// busy machine takes late.
 #[must_use]
 pub fn hz_from_pair(first: Sample, second: Sample) -> Option<NonZeroU32> {
     let ticks = i128::from(second.jiffies) - i128::from(first.jiffies);
     let elapsed = i128::from(second.ktime_ns) - i128::from(first.ktime_ns);
-    if elapsed <= 0 {
+    if elapsed < PAIR_APART {
         return None;
     }
-    // Each end is up to a tick late.
-    let tick = |hz: i128| NANOS / hz;
-    only_fit(ticks, elapsed, |hz| 2 * tick(hz), |hz| 2 * tick(hz))
+    only_fit(ticks, elapsed, elapsed / 12, elapsed / 12)
 }
 
-/// The one HZ at which `ticks` last `elapsed` nanoseconds to within `fits(hz)`, if at every other
-/// they differ by more than `differs(hz)`.
-fn only_fit(
-    ticks: i128,
-    elapsed: i128,
-    fits: impl Fn(i128) -> i128,
-    differs: impl Fn(i128) -> i128,
-) -> Option<NonZeroU32> {
-    let error = |hz: i128| (ticks * NANOS / hz - elapsed).abs();
-    let mut fitting = HZ_VALUES
-        .iter()
-        .filter(|&&hz| error(hz.into()) <= fits(hz.into()));
+/// The one HZ at which `ticks` last `elapsed` nanoseconds to within `fits`, if at every other they
+/// differ by more than `differs`.
+fn only_fit(ticks: i128, elapsed: i128, fits: i128, differs: i128) -> Option<NonZeroU32> {
+    let error = |hz: u32| (ticks * NANOS / i128::from(hz) - elapsed).abs();
+    let mut fitting = HZ_VALUES.iter().filter(|&&hz| error(hz) <= fits);
     let hz = *fitting.next()?;
     let rival = HZ_VALUES
         .iter()
-        .any(|&other| other != hz && error(other.into()) <= differs(other.into()));
+        .any(|&other| other != hz && error(other) <= differs);
     if rival { None } else { NonZeroU32::new(hz) }
-}
-
-/// The kernel's HZ from the text of its configuration, `CONFIG_HZ=250` on a line of its own
-/// (`/boot/config-RELEASE`).
-#[must_use]
-pub fn hz_from_config(config: &str) -> Option<NonZeroU32> {
-    config
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("CONFIG_HZ=")?.parse().ok())
 }
 
 /// One moment on both clocks.

@@ -107,9 +107,9 @@ fn samples_that_fit_no_hz() {
 fn a_pair_tells_hz_at_any_time() {
     for value in HZ_VALUES {
         for start in [0, 299_500, 300_000, 1_000_000] {
-            // 1003 ms, so that both ends lie within a tick.
             let first = sample(value, start, 0);
-            for late in 0..=1 {
+            // Up to 7 % of the ticks late.
+            for late in [0, 1, u64::from(value) * 7 / 100] {
                 let mut second = sample(value, start + 1003, 0);
                 second.jiffies -= late;
                 assert_eq!(
@@ -160,38 +160,6 @@ fn pairs_that_tell_nothing() {
     for (case, first, second) in cases {
         assert_eq!(hz_from_pair(first, second), None, "{case}");
     }
-}
-
-#[test]
-fn hz_in_the_kernel_configuration() {
-    let cases = [
-        (
-            "CONFIG_NO_HZ=y\n# CONFIG_HZ_100 is not set\nCONFIG_HZ_250=y\nCONFIG_HZ=250\n",
-            hz(250),
-        ),
-        ("CONFIG_HZ=1000", hz(1000)),
-        ("CONFIG_HZ=300\r\nCONFIG_X=y\r\n", hz(300)),
-        ("CONFIG_HZ_250=y\n", None),
-        ("# CONFIG_HZ=250\n", None),
-        ("CONFIG_HZ=\n", None),
-        ("CONFIG_HZ=0\n", None),
-        ("CONFIG_HZ=y\n", None),
-        ("CONFIG_HZ=-250\n", None),
-        ("CONFIG_HZ=99999999999\n", None),
-        ("\u{fffd}\0", None),
-        ("", None),
-    ];
-    for (config, expected) in cases {
-        assert_eq!(hz_from_config(config), expected, "{config:?}");
-    }
-}
-
-fn clock(hz: u32) -> Clock {
-    let anchor = Anchor {
-        since_boot: Duration::from_secs(1000),
-        wall: "2026-03-01T12:00:00Z".parse().unwrap(),
-    };
-    Clock::new(NonZeroU32::new(hz).unwrap(), anchor)
 }
 
 #[test]
@@ -249,4 +217,12 @@ fn an_anchor_lies_between_the_moments_around_it() {
     assert!(before.0 <= anchor.since_boot && anchor.since_boot <= after.0);
     assert!(before.1 <= anchor.wall && anchor.wall <= after.1);
     assert!(anchor.since_boot > Duration::ZERO);
+}
+
+fn clock(hz: u32) -> Clock {
+    let anchor = Anchor {
+        since_boot: Duration::from_secs(1000),
+        wall: "2026-03-01T12:00:00Z".parse().unwrap(),
+    };
+    Clock::new(NonZeroU32::new(hz).unwrap(), anchor)
 }
