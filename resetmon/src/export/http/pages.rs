@@ -96,7 +96,7 @@ const INDEX: &str = "<!DOCTYPE html>
 ";
 
 /// Answers one request. The body, which no page needs, is not read.
-pub(super) fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full<Bytes>> {
+pub fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full<Bytes>> {
     let page: fn(&dyn Pages, &HeaderMap) -> Response<Full<Bytes>> = match request.uri().path() {
         "/" => |_, _| respond(StatusCode::OK, HTML, INDEX),
         "/metrics" => metrics,

@@ -1,0 +1,38 @@
+//! What is under attack: one file a parser.
+
+use crate::run::Row;
+
+mod accept;
+mod addresses;
+mod btf;
+mod cgroup;
+mod clock;
+mod configuration;
+pub(crate) mod exporters;
+mod http;
+mod merge;
+pub(crate) mod pipeline;
+mod printable;
+mod process;
+mod record;
+mod repeats;
+mod routes;
+
+/// Every target; those that take long come first.
+pub(crate) const ALL: &[Row] = &[
+    Row::of::<configuration::Configuration>(),
+    Row::of::<http::Requests>(),
+    Row::of::<process::Entries>(),
+    Row::of::<btf::KernelTypes>(),
+    Row::of::<pipeline::EndToEnd>(),
+    Row::of::<exporters::Exporters>(),
+    Row::of::<routes::Lookups>(),
+    Row::of::<merge::Held>(),
+    Row::of::<repeats::Packets>(),
+    Row::of::<cgroup::Paths>(),
+    Row::of::<record::Records>(),
+    Row::of::<printable::Texts>(),
+    Row::of::<addresses::Addresses>(),
+    Row::of::<accept::Headers>(),
+    Row::of::<clock::Clocks>(),
+];

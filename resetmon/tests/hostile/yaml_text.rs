@@ -1,0 +1,139 @@
+//! A configuration, written as YAML: the way back of `Config::parse`.
+
+use std::fmt::Write;
+
+use resetmon::config::{Config, EventsPath};
+use resetmon::routes::table::{Gateway, ProcessPattern};
+
+/// A file that says what `config` says, every value in double quotes.
+pub(crate) fn of(config: &Config) -> String {
+    let mut text = String::new();
+    let mut line = |indent: usize, key: &str, value: String| {
+        writeln!(text, "{:indent$}{key}: {value}", "").unwrap();
+    };
+    line(0, "listen", quoted(&config.listen.to_string()));
+    line(0, "log_level", quoted(&config.log_level.to_string()));
+    line(
+        0,
+        "ring_buffer_bytes",
+        quoted(&config.ring_buffer_bytes.to_string()),
+    );
+    match &config.events {
+        None => {}
+        Some(EventsPath::Stdout) => line(0, "events", "{path: \"-\"}".to_owned()),
+        Some(EventsPath::File(path)) => {
+            line(
+                0,
+                "events",
+                format!("{{path: {}}}", quoted(path.to_str().unwrap())),
+            );
+        }
+    }
+    let metrics = &config.metrics;
+    let ttl = metrics.idle_series_ttl;
+    line(0, "metrics", String::new());
+    line(
+        2,
+        "max_series_per_family",
+        quoted(&metrics.max_series_per_family.to_string()),
+    );
+    line(
+        2,
+        "idle_series_ttl",
+        quoted(&format!("{}s {}ns", ttl.as_secs(), ttl.subsec_nanos())),
+    );
+    line(
+        2,
+        "max_label_length",
+        quoted(&metrics.max_label_length.to_string()),
+    );
+    line(
+        2,
+        "peer_prefix_v4",
+        quoted(&metrics.peer_prefix_v4.to_string()),
+    );
+    line(
+        2,
+        "peer_prefix_v6",
+        quoted(&metrics.peer_prefix_v6.to_string()),
+    );
+    line(
+        0,
+        "peers",
+        if config.peers.is_empty() {
+            "[]".to_owned()
+        } else {
+            String::new()
+        },
+    );
+    for peer in &config.peers {
+        line(2, "- name", quoted(&peer.name));
+        line(4, "cidr", list(&peer.networks));
+    }
+    line(
+        0,
+        "gateways",
+        if config.gateways.is_empty() {
+            "[]".to_owned()
+        } else {
+            String::new()
+        },
+    );
+    for gateway in &config.gateways {
+        write_gateway(gateway, &mut line);
+    }
+    text
+}
+
+fn write_gateway(gateway: &Gateway, line: &mut impl FnMut(usize, &str, String)) {
+    line(2, "- name", quoted(&gateway.name));
+    if !gateway.processes.is_empty() {
+        let names: Vec<_> = gateway
+            .processes
+            .iter()
+            .map(|pattern| match pattern {
+                ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name,
+            })
+            .collect();
+        line(4, "process", list(&names));
+    }
+    if !gateway.listeners.is_empty() {
+        line(4, "listeners", list(&gateway.listeners));
+    }
+    for (number, route) in gateway.routes.iter().enumerate() {
+        if number == 0 {
+            line(4, "routes", String::new());
+        }
+        line(6, "- name", quoted(&route.name));
+        line(8, "upstream", list(&route.upstreams));
+    }
+    for (number, upstream) in gateway.upstreams.iter().enumerate() {
+        if number == 0 {
+            line(4, "upstreams", String::new());
+        }
+        line(6, "- name", quoted(&upstream.name));
+        line(8, "endpoints", list(&upstream.endpoints));
+    }
+}
+
+fn list(values: &[impl ToString]) -> String {
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| quoted(&value.to_string()))
+        .collect();
+    format!("[{}]", values.join(", "))
+}
+
+/// YAML 1.2 §7.3.1: all but plain ASCII is escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        if matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\') {
+            quoted.push(letter);
+        } else {
+            write!(quoted, "\\U{:08x}", u32::from(letter)).unwrap();
+        }
+    }
+    quoted.push('"');
+    quoted
+}
