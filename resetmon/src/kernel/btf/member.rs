@@ -54,6 +54,12 @@ pub enum MemberError {
         /// The path.
         path: String,
     },
+    /// The member does not end within the struct that the path begins with.
+    #[error("`{path}` lies outside of its struct in this kernel's BTF, which is damaged")]
+    Outside {
+        /// The path.
+        path: String,
+    },
     /// Several structs have this name, and the member lies elsewhere in each.
     #[error("`{path}` is ambiguous: this kernel has different structs `{name}`")]
     Ambiguous {
@@ -130,9 +136,11 @@ impl Btf {
             walked.push_str(member);
             bits += found.bit_offset;
             if names.peek().is_none() {
-                return self
-                    .place(bits, &found)
-                    .ok_or(MemberError::Bitfield { path: walked });
+                return match self.place(bits, &found) {
+                    Some(place) if self.holds(id, place) => Ok(place),
+                    Some(_) => Err(MemberError::Outside { path: walked }),
+                    None => Err(MemberError::Bitfield { path: walked }),
+                };
             }
             container = self
                 .strip(found.field.type_id)
@@ -197,6 +205,13 @@ impl Btf {
             offset: u32::try_from(bits / 8).ok()?,
             size,
         })
+    }
+
+    /// True if the member ends within the struct.
+    fn holds(&self, id: u32, member: Member) -> bool {
+        let end = u64::from(member.offset) + u64::from(member.size.unwrap_or(0));
+        self.record(id)
+            .is_some_and(|container| end <= u64::from(container.size_or_type))
     }
 
     /// Bytes of a type; `None` for void, functions, loops and what does not fit.

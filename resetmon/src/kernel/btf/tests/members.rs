@@ -226,7 +226,7 @@ fn structs_within_themselves_end() {
         b.composite(
             kind::STRUCT,
             "t",
-            8,
+            16,
             &[("", 2, 0), ("", 1, 0), ("named", 1, 64)],
         );
     });
@@ -235,4 +235,30 @@ fn structs_within_themselves_end() {
         Err(MemberError::NoMember { .. })
     ));
     assert_eq!(btf.member_offset("t.named"), Ok(8));
+}
+
+#[test]
+fn members_end_within_their_struct() {
+    let btf = parsed(|b| {
+        let int = b.int("int", 4);
+        let beyond = b.composite(kind::STRUCT, "", 4, &[("deep", int, 8 * 12)]);
+        let members = [
+            ("last", int, 8 * 12),
+            ("half", int, 8 * 14),
+            ("after", int, 8 * 16),
+            ("far", int, 0xffff_fff8),
+            ("end", 0, 8 * 16),
+            ("inner", beyond, 8 * 8),
+        ];
+        b.composite(kind::STRUCT, "outer", 16, &members);
+    });
+    for (path, offset) in [("outer.last", 12), ("outer.end", 16), ("outer.inner", 8)] {
+        assert_eq!(btf.member_offset(path), Ok(offset), "{path}");
+    }
+    for path in ["outer.half", "outer.after", "outer.far", "outer.inner.deep"] {
+        let outside = MemberError::Outside {
+            path: path.to_owned(),
+        };
+        assert_eq!(btf.member(path), Err(outside), "{path}");
+    }
 }
