@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
 use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -141,11 +142,12 @@ impl Metrics {
         *state.peers.at(reset.into(), now) += reset.packets;
         if let Some(labels) = RouteLabels::of(reset) {
             let exemplar = [("id", reset.id.to_string())];
-            let time = SystemTime::from(reset.time);
+            // A clock that was never set may stand before 1970, which the client library cannot write.
+            let time = (reset.time >= Timestamp::UNIX_EPOCH).then(|| SystemTime::from(reset.time));
             state
                 .routes
                 .at(labels, now)
-                .inc_by(reset.packets, Some(exemplar), Some(time));
+                .inc_by(reset.packets, Some(exemplar), time);
         }
         if reset.repeat_of.is_some() {
             return;

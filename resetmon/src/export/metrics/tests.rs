@@ -151,6 +151,30 @@ fn repeats_count_as_packets_and_not_as_connections() {
 }
 
 #[test]
+fn an_exemplar_before_1970_has_no_time() {
+    let metrics = Metrics::new(Limits::default());
+    for (time, shown) in [
+        (
+            Timestamp::UNIX_EPOCH,
+            r#"# {id="000000000000002a"} 1.0 0.0"#,
+        ),
+        (
+            Timestamp::from_nanosecond(-1).unwrap(),
+            r#"# {id="000000000000002a"} 1.0"#,
+        ),
+        (Timestamp::MIN, r#"# {id="000000000000002a"} 1.0"#),
+    ] {
+        metrics.record(&Reset {
+            time,
+            ..sample::received()
+        });
+        let page = page(&metrics, Format::OpenMetrics);
+        let ended = page.lines().any(|line| line.ends_with(shown));
+        assert!(ended, "{time}\n{page}");
+    }
+}
+
+#[test]
 fn what_is_not_known_is_not_observed() {
     let metrics = Metrics::new(Limits::default());
     metrics.record(&sample::sent_without_socket());
