@@ -169,7 +169,7 @@ fn from_entry(task: &Task, entry: &Entry, earlier: Option<&Known>) -> Process {
         }
         None => home(earlier),
     };
-    let comm: Arc<str> = Arc::from(printable(&comm));
+    let comm: Arc<str> = Arc::from(printable_bytes(comm.as_bytes(), MAX_NAME));
     let name = exe.as_deref().and_then(file_name);
     Process {
         pid: task.pid,

@@ -217,6 +217,9 @@ fn hostile_names_are_made_safe() {
     proc.add(7, 1234, b"x", &long);
     let process = proc.processes().get(&task(7, START, "x"));
     assert_eq!(process.name.chars().count(), MAX_NAME);
+    fs::write(proc.dir(7).join("comm"), vec![b'\x07'; 100_000]).unwrap();
+    let process = proc.processes().get(&task(7, START, "x"));
+    assert_eq!(process.comm.chars().count(), MAX_NAME);
     fs::write(proc.dir(7).join("cmdline"), vec![b'y'; 100_000]).unwrap();
     let process = proc.processes().get(&task(7, START, "x"));
     assert_eq!(
