@@ -46,25 +46,27 @@ pub struct Causes(pub Vec<Cause>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// Neither sent nor received.
-    #[error("`{0}` is not a direction: use `sent` or `received`")]
+    #[error("`{}` is not a direction: use `sent` or `received`", .0.escape_debug())]
     Direction(String),
     /// Not one of the causes.
-    #[error("`{0}` is not a cause: use one or more of {list}, separated by commas", list = every_cause())]
+    #[error("`{}` is not a cause: use one or more of {}, separated by commas", .0.escape_debug(), every_cause())]
     Cause(String),
     /// Looks like an address and is none.
     #[error(
-        "`{0}` is neither an address nor a network: write `10.0.0.7`, `10.0.0.0/8` or `2001:db8::/32`"
+        "`{}` is neither an address nor a network: write `10.0.0.7`, `10.0.0.0/8` or `2001:db8::/32`",
+        .0.escape_debug()
     )]
     Address(String),
     /// An address with a port.
-    #[error("`{0}` has a port: give the address alone, and the port with --port")]
+    #[error("`{}` has a port: give the address alone, and the port with --port", .0.escape_debug())]
     Port(String),
     /// Nothing, or a name that no peer can have.
-    #[error("`{0}` is not a peer: give an address, a network or a name without blanks")]
+    #[error("`{}` is not a peer: give an address, a network or a name without blanks", .0.escape_debug())]
     Name(String),
     /// Not the number of a network namespace.
     #[error(
-        "`{0}` is not a network namespace: give its inode number, as `readlink /proc/PID/ns/net` shows it"
+        "`{}` is not a network namespace: give its inode number, as `readlink /proc/PID/ns/net` shows it",
+        .0.escape_debug()
     )]
     Netns(String),
 }

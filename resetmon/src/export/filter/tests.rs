@@ -174,3 +174,19 @@ fn directions_and_namespaces() {
         assert_eq!(netns(text).ok(), expected, "{text}");
     }
 }
+
+#[test]
+fn errors_do_not_pass_on_what_steers_a_terminal() {
+    let hostile = "\u{1b}[31m\u{202e}/";
+    for error in [
+        direction(hostile).unwrap_err(),
+        netns(hostile).unwrap_err(),
+        hostile.parse::<Causes>().unwrap_err(),
+        hostile.parse::<PeerFilter>().unwrap_err(),
+        "\u{1b}".parse::<PeerFilter>().unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains("`\\u{1b}"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+    }
+}
