@@ -1,17 +1,20 @@
 //! A directory that looks like `/proc`.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+use crate::mutate::Bytes;
 
 /// Processes that exist as files only; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct FakeProc(tempfile::TempDir);
 
 /// The files of one process; `None` for one that cannot be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Files {
     pub(crate) stat: Option<Vec<u8>>,
     pub(crate) comm: Option<Vec<u8>>,
@@ -19,6 +22,19 @@ pub(crate) struct Files {
     pub(crate) cgroup: Option<Vec<u8>>,
     /// Target of the link, without NUL and not empty.
     pub(crate) exe: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |content: &Option<Vec<u8>>| content.clone().map(Bytes);
+        f.debug_struct("Files")
+            .field("stat", &shown(&self.stat))
+            .field("comm", &shown(&self.comm))
+            .field("cmdline", &shown(&self.cmdline))
+            .field("cgroup", &shown(&self.cgroup))
+            .field("exe", &shown(&self.exe))
+            .finish()
+    }
 }
 
 impl FakeProc {

@@ -66,6 +66,7 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
             leg: random.choose(Leg::ALL),
         }),
         diagnosis,
+        packets: 1 + random.next() % 1000,
         repeat_of: random.one_in(4).then(|| ResetId(random.number())),
         observation,
     }

@@ -66,9 +66,9 @@ impl Target for Exporters {
         json(reset);
         terminal(reset, *style);
         self.metrics.record(reset);
-        self.fed += 1;
-        self.routed += u64::from(reset.route.is_some());
-        if self.fed == PAGE_EVERY {
+        self.fed += reset.packets;
+        self.routed += reset.route.as_ref().map_or(0, |_| reset.packets);
+        if self.ids.is_multiple_of(PAGE_EVERY) {
             page(&self.metrics, self.fed, self.routed);
             (self.metrics, self.fed, self.routed) = (metrics(), 0, 0);
         }
@@ -92,6 +92,7 @@ pub(crate) fn json(reset: &Reset) {
         .map(|fact| Value::from(fact.as_str()))
         .collect();
     assert_eq!(value["evidence"], Value::from(evidence));
+    assert_eq!(value["packets"].as_u64().unwrap_or(1), reset.packets);
     match &reset.owner {
         Some(owner) => assert_eq!(value["process"]["name"], *owner.process.name),
         None => assert!(value["process"].is_null()),

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gateway_ebpf_common::event::{ResetRecord, flag};
+use gateway_ebpf_common::tally::Aggregate;
 use resetmon::attribution::process::Processes;
 use resetmon::config::Config;
 use resetmon::export::metrics::{Limits, Metrics};
@@ -38,7 +39,9 @@ pub(crate) struct EndToEnd {
 
 #[derive(Debug, Default)]
 struct Count {
+    /// Records, and what aggregates stand for.
     records: u64,
+    inputs: u64,
     processes: u64,
     resets: u64,
     routed: u64,
@@ -79,13 +82,15 @@ impl Default for EndToEnd {
     }
 }
 
-impl Target for EndToEnd {
-    const NAME: &'static str = "pipeline";
-    const QUICK: u64 = 8_000;
-    const REFUSES: bool = true;
-    type Input = Bytes;
+/// A record, and resets that the programs reported together.
+#[derive(Debug)]
+pub(crate) struct Fed {
+    bytes: Bytes,
+    aggregate: Option<Aggregate>,
+}
 
-    fn make(&mut self, random: &mut Random) -> Bytes {
+impl EndToEnd {
+    fn bytes(&mut self, random: &mut Random) -> Bytes {
         if random.one_in(10) {
             return Bytes(bytes_of(&records::process(random)));
         }
@@ -103,8 +108,27 @@ impl Target for EndToEnd {
         }
         Bytes(bytes_of(&record))
     }
+}
 
-    fn check(&mut self, input: &Bytes) -> bool {
+impl Target for EndToEnd {
+    const NAME: &'static str = "pipeline";
+    const QUICK: u64 = 8_000;
+    const REFUSES: bool = true;
+    type Input = Fed;
+
+    fn make(&mut self, random: &mut Random) -> Fed {
+        let aggregate = random.one_in(8).then(|| Aggregate {
+            count: 1 + random.next() % 1000,
+            first: match random.below(4) {
+                0 => records::noise(random),
+                _ => records::reset(random),
+            },
+        });
+        let bytes = self.bytes(random);
+        Fed { bytes, aggregate }
+    }
+
+    fn check(&mut self, input: &Fed) -> bool {
         let Self {
             pool,
             pipeline,
@@ -112,12 +136,13 @@ impl Target for EndToEnd {
             count,
             ..
         } = self;
-        let decoded = decode(&input.0, TICK, reason);
-        count.records += 1;
+        let decoded = decode(&input.bytes.0, TICK, reason);
+        count.inputs += 1;
+        count.records += 1 + input.aggregate.map_or(0, |aggregate| aggregate.count);
         match &decoded {
             Ok(Record::Process { .. }) => count.processes += 1,
             Ok(Record::Reset(observation)) => {
-                pool.keep(&input.0);
+                pool.keep(&input.bytes.0);
                 count.retractions += u64::from(observation.retracts);
             }
             Err(_) => {}
@@ -130,11 +155,14 @@ impl Target for EndToEnd {
             json(&reset);
             terminal(&reset, plain);
             metrics.record(&reset);
-            count.resets += 1;
-            count.routed += u64::from(reset.route.is_some());
+            count.resets += reset.packets;
+            count.routed += reset.route.as_ref().map_or(0, |_| reset.packets);
         };
-        pipeline.feed(&input.0, &mut out);
-        let at_end = count.records.is_multiple_of(PAGE_EVERY);
+        pipeline.feed(&input.bytes.0, &mut out);
+        if let Some(first) = input.aggregate {
+            pipeline.feed_aggregate(&first, &mut out);
+        }
+        let at_end = count.inputs.is_multiple_of(PAGE_EVERY);
         if at_end {
             pipeline.end(&mut out);
             let told = count.resets + count.processes + pipeline.malformed();

@@ -1,6 +1,6 @@
 //! Records of the ring buffer.
 
-use gateway_ebpf_common::event::{ProcessRecord, ResetRecord, kind};
+use gateway_ebpf_common::event::{ARGUMENTS, EXE_NAME, ProcessRecord, ResetRecord, kind};
 use resetmon::diagnosis::cause::diagnose;
 use resetmon::kernel::decode::{Record, decode};
 
@@ -65,13 +65,16 @@ impl Target for Records {
         let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
         assert_eq!(word(4) as usize, bytes.len());
         match record {
-            Record::Process { task, .. } => {
+            Record::Process { sighting, .. } => {
+                let task = &sighting.task;
                 assert_eq!(
                     (word(0), bytes.len()),
                     (kind::PROCESS, size_of::<ProcessRecord>())
                 );
                 assert!(!task.comm.contains(char::is_control));
                 assert_eq!(task.known_by, None);
+                assert!(sighting.exe_name.len() <= EXE_NAME && !sighting.exe_name.contains(&0));
+                assert!(sighting.arguments.len() <= ARGUMENTS);
             }
             Record::Reset(observation) => {
                 assert_eq!(
