@@ -186,8 +186,10 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         Some(_) => return Err("not an address; IPv6 with a port needs brackets".to_owned()),
         None => (text, None),
     };
-    // What ends in a number is meant as an address: no top-level domain is one.
+    // What ends in a number is meant as an address: no top-level domain is one, dot or not.
     let numeric = host
+        .strip_suffix('.')
+        .unwrap_or(host)
         .rsplit('.')
         .next()
         .is_some_and(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit()));
@@ -333,6 +335,9 @@ mod tests {
             (":9000", "it is empty"),
             ("10.0.0.300:80", "not an IP address"),
             ("10.0.0:80", "not an IP address"),
+            ("10.0.0.1.:80", "not an IP address"),
+            ("0.10.", "not an IP address"),
+            (".", "it is empty"),
             ("10.0.0.1:99999", "1 to 65535"),
             ("10.0.0.1:http", "1 to 65535"),
             ("10.0.0.0/33", "0 to 32"),
