@@ -108,6 +108,14 @@ pub fn header(style: Style) -> String {
 #[must_use]
 pub fn lines(reset: &Reset, style: Style) -> String {
     let (process_columns, pair_columns) = style.shared();
+    let cause = reset.diagnosis.cause;
+    let many = match reset.packets {
+        0 | 1 => String::new(),
+        packets => format!(" ×{packets}"),
+    };
+    // Behind the longest causes the number takes its room from the addresses.
+    let beyond = (width(cause.name()) + width(&many)).saturating_sub(CAUSE);
+    let pair_columns = pair_columns.saturating_sub(beyond);
     let observation = &reset.observation;
     let arrow = match observation.direction {
         Direction::Sent => '→',
@@ -126,11 +134,6 @@ pub fn lines(reset: &Reset, style: Style) -> String {
     if reset.repeat_of.is_some() {
         return style.paint(DIM, &format!("{row} (+1 packet)")) + "\n";
     }
-    let cause = reset.diagnosis.cause;
-    let many = match reset.packets {
-        0 | 1 => String::new(),
-        packets => format!(" ×{packets}"),
-    };
     let mut lines = format!("{row} {}{many}\n", style.paint(colour(cause), cause.name()));
     let indent = TIME + 1;
     let room = style.columns.map(|columns| columns.max(NARROWEST) - indent);

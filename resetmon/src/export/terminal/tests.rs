@@ -48,8 +48,13 @@ fn no_line_is_wider_than_the_terminal() {
         ..sample::nginx()
     };
     hostile.owner.as_mut().unwrap().process = Arc::new(process);
+    let many = Reset {
+        packets: u64::MAX,
+        ..hostile.clone()
+    };
     for columns in [80, 99, 100, 101, 140, 160, 250] {
         for reset in [
+            many.clone(),
             sample::received(),
             sample::sent_without_socket(),
             hostile.clone(),
