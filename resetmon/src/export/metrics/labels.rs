@@ -195,9 +195,10 @@ impl From<&Reset> for ConnectionLabels {
 /// Short container id, else the systemd unit.
 fn container_label(process: &Process) -> Option<Arc<str>> {
     match &process.container {
-        Some(Container { id, .. }) => {
-            Some(id.get(..SHORT_ID).map_or_else(|| bounded(id), Arc::from))
-        }
+        Some(Container { id, .. }) => Some(match id.get(..SHORT_ID) {
+            Some(short) => bounded(&Arc::from(short)),
+            None => bounded(id),
+        }),
         None => process.unit.as_ref().map(bounded),
     }
 }
@@ -273,12 +274,20 @@ mod tests {
             }),
             ..sample::nginx()
         };
+        let hostile = Process {
+            container: Some(Container {
+                id: Arc::from("\u{1b}[31m\u{85}-long-enough"),
+                ..sample::container()
+            }),
+            ..sample::nginx()
+        };
         let uid = "11111111-2222-3333-4444-555555555555";
         let rows = [
             (host, "", "nginx.service"),
             (bare, "", ""),
             (pod, uid, "0123456789ab"),
             (odd, uid, "short"),
+            (hostile, uid, "\u{fffd}[31m\u{fffd}-long"),
         ];
         for (process, pod, container) in rows {
             let mut reset = sample::received();
