@@ -88,9 +88,4 @@ impl Random {
     pub(crate) fn word(&mut self) -> u32 {
         u32::try_from(self.number() & 0xffff_ffff).unwrap()
     }
-
-    /// The low quarter of [`Self::number`].
-    pub(crate) fn half(&mut self) -> u16 {
-        u16::try_from(self.number() & 0xffff).unwrap()
-    }
 }

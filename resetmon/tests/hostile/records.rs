@@ -33,6 +33,12 @@ pub(crate) fn bytes_of<T: Wire>(record: &T) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts(start, size_of::<T>()) }.to_vec()
 }
 
+/// A record with zero in every member.
+fn zeroed<T: Wire>() -> T {
+    // SAFETY: a Wire type is integers only, all of which may be 0.
+    unsafe { std::mem::zeroed() }
+}
+
 /// A record with random values in every member.
 pub(crate) fn noise<T: Wire>(random: &mut Random) -> T {
     let mut bytes = Vec::with_capacity(size_of::<T>());
@@ -202,7 +208,7 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         shutdown: u8::from(f.receive_shut) | u8::from(f.send_shut) << 1,
         probes_out: vitals.probes_out,
         retransmits_now: vitals.retransmits_now,
-        pad: [0; 3],
+        ..zeroed()
     }
 }
 

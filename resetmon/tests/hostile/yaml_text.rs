@@ -7,18 +7,30 @@ use resetmon::routes::table::{Gateway, ProcessPattern};
 
 /// A file that says what `config` says, every value in double quotes.
 pub(crate) fn of(config: &Config) -> String {
+    // A key that is added must be written too.
+    let Config {
+        listen,
+        log_level,
+        ring_buffer_bytes,
+        detail_rate,
+        events,
+        metrics,
+        peers,
+        gateways,
+    } = config;
     let mut text = String::new();
     let mut line = |indent: usize, key: &str, value: String| {
         writeln!(text, "{:indent$}{key}: {value}", "").unwrap();
     };
-    line(0, "listen", quoted(&config.listen.to_string()));
-    line(0, "log_level", quoted(&config.log_level.to_string()));
+    line(0, "listen", quoted(&listen.to_string()));
+    line(0, "log_level", quoted(&log_level.to_string()));
     line(
         0,
         "ring_buffer_bytes",
-        quoted(&config.ring_buffer_bytes.to_string()),
+        quoted(&ring_buffer_bytes.to_string()),
     );
-    match &config.events {
+    line(0, "detail_rate", quoted(&detail_rate.to_string()));
+    match events {
         None => {}
         Some(EventsPath::Stdout) => line(0, "events", "{path: \"-\"}".to_owned()),
         Some(EventsPath::File(path)) => {
@@ -29,7 +41,6 @@ pub(crate) fn of(config: &Config) -> String {
             );
         }
     }
-    let metrics = &config.metrics;
     let ttl = metrics.idle_series_ttl;
     line(0, "metrics", String::new());
     line(
@@ -60,26 +71,26 @@ pub(crate) fn of(config: &Config) -> String {
     line(
         0,
         "peers",
-        if config.peers.is_empty() {
+        if peers.is_empty() {
             "[]".to_owned()
         } else {
             String::new()
         },
     );
-    for peer in &config.peers {
+    for peer in peers {
         line(2, "- name", quoted(&peer.name));
         line(4, "cidr", list(&peer.networks));
     }
     line(
         0,
         "gateways",
-        if config.gateways.is_empty() {
+        if gateways.is_empty() {
             "[]".to_owned()
         } else {
             String::new()
         },
     );
-    for gateway in &config.gateways {
+    for gateway in gateways {
         write_gateway(gateway, &mut line);
     }
     text

@@ -92,7 +92,7 @@ impl Default for Addresses {
 
 impl Target for Addresses {
     const NAME: &'static str = "addresses";
-    const QUICK: u64 = 60_000;
+    const QUICK: u64 = 20_000;
     const REFUSES: bool = true;
     type Input = String;
 
