@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_saphyr::Location;
 
+use crate::text::printable;
+
 /// Largest file that is read, bytes: far more than any chain of certificates.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -41,7 +43,10 @@ impl Source {
     pub(super) fn describe(&self) -> String {
         match &self.pem {
             Pem::Inline(_) => self.name.to_owned(),
-            Pem::File(path) => format!("{} {}", self.name, path.display()),
+            Pem::File(path) => {
+                let path = path.to_string_lossy();
+                format!("{} {}", self.name, printable(&path))
+            }
         }
     }
 

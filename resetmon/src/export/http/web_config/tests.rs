@@ -281,6 +281,11 @@ fn damaged() -> (tempfile::TempDir, String) {
 /// `(cert_file key_file client_ca_file, place, part of the message)`.
 const UNUSABLE: &[(&str, &str, &str)] = &[
     ("none a.key a.crt", "2:14", "No such file or directory"),
+    (
+        "n\u{202e}o a.key a.crt",
+        "2:14",
+        "n\\u{202e}o: No such file",
+    ),
     (". a.key a.crt", "2:14", "not a regular file"),
     ("big a.key a.crt", "2:14", "larger than 1 MiB"),
     ("text a.key a.crt", "2:14", "text has no certificate; it"),
