@@ -38,16 +38,9 @@ impl fmt::Debug for Files {
 }
 
 impl FakeProc {
-    /// Without any process; in memory where the system has such a place.
+    /// Without any process.
     pub(crate) fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let fits = memory.is_dir();
-        let directory = if fits {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        };
-        Self(directory.unwrap())
+        Self(directory())
     }
 
     /// Its path.
@@ -82,6 +75,17 @@ impl FakeProc {
     pub(crate) fn remove(&self, pid: u32) {
         fs::remove_dir_all(self.0.path().join(pid.to_string())).unwrap();
     }
+}
+
+/// An empty directory, in memory where the system has such a place.
+pub(crate) fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let directory = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    directory.unwrap()
 }
 
 /// A line of `stat` of a process that started at this tick.

@@ -121,7 +121,9 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
     ));
     let (accept_queue, accept_limit) = o.accept_queue.unwrap_or_default();
     let f = &o.flags;
+    let packet = o.packet.as_ref();
     let flags = bit(o.trigger.is_some(), flag::TRIGGERED)
+        | bit(packet.is_some(), flag::PACKET)
         | bit(o.vitals.is_some(), flag::VITALS)
         | bit(f.dead, flag::DEAD)
         | bit(o.fin_received, flag::DONE)
@@ -208,6 +210,11 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         shutdown: u8::from(f.receive_shut) | u8::from(f.send_shut) << 1,
         probes_out: vitals.probes_out,
         retransmits_now: vitals.retransmits_now,
+        rst_ttl: packet.map_or(0, |packet| packet.ttl),
+        rst_ip_id: packet.map_or(0, |packet| packet.ip_id),
+        rst_seq_offset: packet.map_or(0, |packet| packet.seq_offset),
+        rst_flags: packet.map_or(0, |packet| packet.flags),
+        handshake_ttl: o.handshake_ttl.unwrap_or(0),
         ..zeroed()
     }
 }

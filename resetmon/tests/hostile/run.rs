@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::random::Random;
 
 /// Something that takes data from outside.
@@ -63,17 +65,19 @@ pub(crate) struct Report {
     inputs: u64,
     accepted: u64,
     took: Duration,
+    /// Time on a processor, which other work on the machine does not lengthen.
+    busy: Duration,
 }
 
 impl fmt::Display for Report {
     #[expect(clippy::cast_precision_loss, reason = "only shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.took.as_secs_f64();
+        let (seconds, busy) = (self.took.as_secs_f64(), self.busy.as_secs_f64());
         write!(
             f,
-            "{:>9} inputs {seconds:>7.1} s {:>9.0}/s  {:>3.0} % accepted",
+            "{:>9} inputs {seconds:>7.1} s, {:>7.0} per CPU second, {:>3.0} % accepted",
             self.inputs,
-            self.inputs as f64 / seconds.max(1e-9),
+            self.inputs as f64 / busy.max(1e-9),
             100.0 * self.accepted as f64 / (self.inputs.max(1)) as f64,
         )
     }
@@ -126,7 +130,7 @@ fn run<T: Target + Default>(
     inputs: u64,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    let start = Instant::now();
+    let (start, busy) = (Instant::now(), cpu_time());
     let mut target = T::default();
     let mut accepted = 0;
     for index in 0..inputs {
@@ -154,5 +158,11 @@ fn run<T: Target + Default>(
         inputs,
         accepted,
         took: start.elapsed(),
+        busy: cpu_time().saturating_sub(busy),
     })
+}
+
+/// Time that this thread has been on a processor.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }

@@ -8,6 +8,7 @@ mod btf;
 mod cgroup;
 mod clock;
 mod configuration;
+mod counters;
 pub(crate) mod exporters;
 mod http;
 mod merge;
@@ -17,11 +18,13 @@ mod process;
 mod record;
 mod repeats;
 mod routes;
+mod web_config;
 
 /// Every target; those that take long come first.
 pub(crate) const ALL: &[Row] = &[
     Row::of::<configuration::Configuration>(),
     Row::of::<http::Requests>(),
+    Row::of::<web_config::WebConfigurations>(),
     Row::of::<process::Entries>(),
     Row::of::<btf::KernelTypes>(),
     Row::of::<pipeline::EndToEnd>(),
@@ -34,5 +37,6 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<printable::Texts>(),
     Row::of::<addresses::Addresses>(),
     Row::of::<accept::Headers>(),
+    Row::of::<counters::Counters>(),
     Row::of::<clock::Clocks>(),
 ];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use resetmon::config::{Config, EventsPath};
+use resetmon::config::{Config, EventsPath, Metrics};
 use resetmon::routes::table::{Gateway, ProcessPattern};
 
 /// A file that says what `config` says, every value in double quotes.
@@ -10,6 +10,7 @@ pub(crate) fn of(config: &Config) -> String {
     // A key that is added must be written too.
     let Config {
         listen,
+        web_config,
         log_level,
         ring_buffer_bytes,
         detail_rate,
@@ -23,6 +24,9 @@ pub(crate) fn of(config: &Config) -> String {
         writeln!(text, "{:indent$}{key}: {value}", "").unwrap();
     };
     line(0, "listen", quoted(&listen.to_string()));
+    if let Some(path) = web_config {
+        line(0, "web_config", quoted(path.to_str().unwrap()));
+    }
     line(0, "log_level", quoted(&log_level.to_string()));
     line(
         0,
@@ -41,33 +45,7 @@ pub(crate) fn of(config: &Config) -> String {
             );
         }
     }
-    let ttl = metrics.idle_series_ttl;
-    line(0, "metrics", String::new());
-    line(
-        2,
-        "max_series_per_family",
-        quoted(&metrics.max_series_per_family.to_string()),
-    );
-    line(
-        2,
-        "idle_series_ttl",
-        quoted(&format!("{}s {}ns", ttl.as_secs(), ttl.subsec_nanos())),
-    );
-    line(
-        2,
-        "max_label_length",
-        quoted(&metrics.max_label_length.to_string()),
-    );
-    line(
-        2,
-        "peer_prefix_v4",
-        quoted(&metrics.peer_prefix_v4.to_string()),
-    );
-    line(
-        2,
-        "peer_prefix_v6",
-        quoted(&metrics.peer_prefix_v6.to_string()),
-    );
+    write_metrics(metrics, &mut line);
     line(
         0,
         "peers",
@@ -94,6 +72,29 @@ pub(crate) fn of(config: &Config) -> String {
         write_gateway(gateway, &mut line);
     }
     text
+}
+
+fn write_metrics(metrics: &Metrics, line: &mut impl FnMut(usize, &str, String)) {
+    let Metrics {
+        max_series_per_family,
+        idle_series_ttl,
+        max_label_length,
+        max_network_namespaces,
+        peer_prefix_v4,
+        peer_prefix_v6,
+    } = metrics;
+    let (seconds, nanos) = (idle_series_ttl.as_secs(), idle_series_ttl.subsec_nanos());
+    line(0, "metrics", String::new());
+    for (key, value) in [
+        ("max_series_per_family", max_series_per_family.to_string()),
+        ("idle_series_ttl", format!("{seconds}s {nanos}ns")),
+        ("max_label_length", max_label_length.to_string()),
+        ("max_network_namespaces", max_network_namespaces.to_string()),
+        ("peer_prefix_v4", peer_prefix_v4.to_string()),
+        ("peer_prefix_v6", peer_prefix_v6.to_string()),
+    ] {
+        line(2, key, quoted(&value));
+    }
 }
 
 fn write_gateway(gateway: &Gateway, line: &mut impl FnMut(usize, &str, String)) {

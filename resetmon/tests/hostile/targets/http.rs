@@ -5,19 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resetmon::export::http::{Limits, Pages, StatusPage, serve};
+use resetmon::export::http::{Limits, Pages, StatusPage, Web, serve};
 use resetmon::export::metrics::Format;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::mutate::{self, Pool};
+use crate::procfs;
 use crate::random::Random;
 use crate::run::Target;
 
 const SEEDS: &[&str] = &[
     "GET /metrics HTTP/1.1\r\nHost: localhost:9435\r\nUser-Agent: Prometheus/3.5.0\r\nAccept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n",
     "GET / HTTP/1.0\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic cHJvbWV0aGV1czpwYXNzd29yZA==\r\n\r\n",
+    "GET /healthz HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n",
     "HEAD /metrics HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
     "GET /status?x=1#y HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
@@ -64,6 +68,7 @@ impl Pages for StaticPages {
             lost: Vec::new(),
             probes: Vec::new(),
             counts: BTreeMap::new(),
+            sent: None,
         }
     }
 
@@ -75,7 +80,10 @@ impl Pages for StaticPages {
 /// Damaged requests, each on a connection of its own.
 pub(crate) struct Requests {
     runtime: Runtime,
-    address: SocketAddr,
+    open: SocketAddr,
+    /// Wants a password that no request has.
+    guarded: SocketAddr,
+    _users: TempDir,
     pool: Pool,
 }
 
@@ -85,13 +93,23 @@ impl Default for Requests {
             .enable_all()
             .build()
             .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let forever = std::future::pending();
-        runtime.spawn(serve(listener, Arc::new(StaticPages), LIMITS, forever));
+        let users = procfs::directory();
+        let path = users.path().join("web.yaml");
+        let hash = bcrypt::hash("a password that nobody sends", 4).unwrap();
+        std::fs::write(&path, format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
+        let start = |web: Web| {
+            let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+            let address = listener.local_addr().unwrap();
+            let forever = std::future::pending();
+            let (pages, web) = (Arc::new(StaticPages), Arc::new(web));
+            runtime.spawn(serve(listener, pages, web, LIMITS, forever));
+            address
+        };
         Self {
+            open: start(Web::plain()),
+            guarded: start(Web::open(&path).unwrap()),
             runtime,
-            address,
+            _users: users,
             pool: Pool::new(SEEDS.iter().map(|seed| seed.as_bytes()), TOKENS, 64 * 1024),
         }
     }
@@ -102,6 +120,7 @@ impl Default for Requests {
 pub(crate) struct Sent {
     bytes: mutate::Bytes,
     pause: usize,
+    guarded: bool,
 }
 
 impl Target for Requests {
@@ -113,14 +132,36 @@ impl Target for Requests {
     fn make(&mut self, random: &mut Random) -> Sent {
         let bytes = mutate::Bytes(self.pool.make(random));
         let pause = random.below(bytes.0.len() * 4 + 1);
-        Sent { bytes, pause }
+        let guarded = random.one_in(8);
+        Sent {
+            bytes,
+            pause,
+            guarded,
+        }
     }
 
     fn check(&mut self, sent: &Sent) -> bool {
-        let response = self.runtime.block_on(exchange(self.address, sent));
+        let address = if sent.guarded {
+            self.guarded
+        } else {
+            self.open
+        };
+        let response = self.runtime.block_on(exchange(address, sent));
         let ok = response.is_empty() || well_formed(&response);
         assert!(ok, "{}", response.escape_ascii());
         let served = response.starts_with(b"HTTP/1.1 2") || response.starts_with(b"HTTP/1.0 2");
+        if served && sent.guarded {
+            // A page that needs no password, told by its length: HEAD gets no more.
+            let length = b"content-length: ";
+            let at = response
+                .windows(length.len())
+                .position(|part| part == length);
+            let rest = &response[at.expect("a length") + length.len()..];
+            let open = [&b"3\r"[..], b"6\r"]
+                .iter()
+                .any(|length| rest.starts_with(length));
+            assert!(open, "without a password: {}", response.escape_ascii());
+        }
         if served {
             self.pool.keep(&sent.bytes.0);
         }
@@ -170,7 +211,7 @@ fn well_formed(response: &[u8]) -> bool {
         return well_formed(body);
     }
     let known = [
-        "200", "400", "404", "405", "408", "413", "414", "431", "501", "505",
+        "200", "400", "401", "404", "405", "408", "413", "414", "431", "501", "505",
     ];
     let length = lines
         .filter_map(|line| line.split_once(": "))

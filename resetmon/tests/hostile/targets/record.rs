@@ -71,7 +71,7 @@ impl Target for Records {
                     (word(0), bytes.len()),
                     (kind::PROCESS, size_of::<ProcessRecord>())
                 );
-                assert!(!task.comm.contains(char::is_control));
+                assert!(!task.comm.contains(steers));
                 assert_eq!(task.known_by, None);
                 assert!(sighting.exe_name.len() <= EXE_NAME && !sighting.exe_name.contains(&0));
                 assert!(sighting.arguments.len() <= ARGUMENTS);
@@ -83,8 +83,8 @@ impl Target for Records {
                 );
                 let tasks = [&observation.owner, &observation.closer];
                 for task in tasks.into_iter().flatten() {
-                    assert!(task.pid != 0 && task.comm.len() <= 48);
-                    assert!(!task.comm.contains(char::is_control));
+                    assert!(task.pid != 0 && task.comm.len() <= 16 * 8);
+                    assert!(!task.comm.contains(steers));
                 }
                 // Replaced bytes of a name are longer than the name was.
                 if tasks
