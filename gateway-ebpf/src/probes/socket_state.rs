@@ -28,7 +28,6 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     match new {
         state::SYN_SENT => {
             facts.begin(role::CLIENT, now);
-            owner::cookie(sk);
             facts.tag(known_by::CONNECT, now);
         }
         state::LISTEN => {
@@ -38,7 +37,6 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         state::SYN_RECV if old == state::LISTEN => {
             // A new child: its storage is a copy of its listener's.
             facts.begin(role::SERVER, now);
-            owner::cookie(sk);
             if facts.owner.pid != 0 {
                 facts.owner.known_by = known_by::INHERITED;
             }
@@ -47,6 +45,11 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
         state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = now,
         state::FIN_WAIT1 | state::LAST_ACK => {
             facts.fin_sent_ns = now;
+            if new == state::FIN_WAIT1 {
+                // Only from here a way leads to TIME_WAIT, which copies the cookie. A child's
+                // cookie may be set to 0 (inet_csk_clone_lock) after its first state.
+                owner::cookie(sk);
+            }
             if socket::in_task(sk) {
                 owner::current(&mut facts.closer, known_by::CURRENT);
             }
