@@ -254,7 +254,7 @@ fn timer(o: &Observation, reason: Option<&str>, closed: bool, e: &mut Evidence) 
 /// The state is CLOSE already: `close()`, `connect(AF_UNSPEC)` or the end of a listener.
 /// The order is the kernel's own (`__tcp_close`, `tcp_disconnect`).
 fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
-    use TcpState::{CloseWait, Established};
+    use TcpState::{CloseWait, Closing, Established, LastAck};
     let both_shut = o.flags.receive_shut && o.flags.send_shut;
     if o.flags.listener_closed || (!o.flags.has_file && !o.flags.dead && !o.flags.mptcp) {
         return e.so(
@@ -296,6 +296,11 @@ fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Caus
             unread(o, e);
             Cause::ClosedWithUnreadData
         }
+        // Both FINs are out, so close() would only wait; `tcp_disconnect` resets for unsent data.
+        (None, Some(Closing | LastAck)) => e.so(
+            Cause::LingerAbort,
+            "disconnected by connect(AF_UNSPEC) with data unsent",
+        ),
         (None, _) => e.so(
             Cause::Unknown,
             "closed or disconnected after shutdown(), and the kernel gives no reason",

@@ -77,6 +77,12 @@ fn close_calls() {
         Unknown,
         &[],
     );
+    for last in [TcpState::Closing, TcpState::LastAck] {
+        let unsent = after_shutdown(Some(last), None);
+        expect("unsent, no reason", &unsent, LingerAbort, &["data unsent"]);
+        let unread = set(unsent, |o| o.vitals.as_mut().unwrap().unread = 5);
+        expect("unread", &unread, ClosedWithUnreadData, &["5 bytes unread"]);
+    }
     expect("before unseen", &after_shutdown(None, None), Unknown, &[]);
     let disconnected = after_shutdown(fin_wait, Some("tcp_state"));
     expect(
