@@ -28,7 +28,7 @@ pub(crate) const RESETMON: &str = "127.0.0.1:9435";
 /// Workers of nginx.
 const WORKERS: usize = 4;
 /// Longest time for anything here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const NGINX_CONF: &str = "
 user root;
