@@ -66,7 +66,7 @@ enum Task {
         /// Run only tests whose names contain one of these, and no checks of format and lints
         filters: Vec<String>,
     },
-    /// Run the live-kernel tests on other kernels, each in a virtual machine (x86_64; needs no root)
+    /// Run the live-kernel tests on other kernels, each in a virtual machine; needs no root
     Vm {
         /// Kernels: series such as 6.12, or `newest`; the oldest and the newest when not given
         #[arg(

@@ -202,10 +202,8 @@ fn remove_tree(folder: &Path) -> Result<()> {
 /// apt's sources (`sources.list(5)`), a line a suite.
 fn sources_list(mirror: &Mirror, suites: &[&str], keyring: Option<&str>) -> String {
     let options = keyring.map_or_else(String::new, |path| format!("[signed-by={path}] "));
-    suites
-        .iter()
-        .map(|suite| format!("deb {options}{} {suite} main\n", mirror.uri))
-        .collect()
+    let line = |suite: &&str| format!("deb {options}{} {suite} main\n", mirror.uri);
+    suites.iter().map(line).collect::<Vec<_>>().concat()
 }
 
 /// Reads the answer of `apt-cache madison`: a line a version.

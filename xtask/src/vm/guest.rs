@@ -95,10 +95,8 @@ pub(crate) fn kernel_part(modules: &[Module], filters: &[String]) -> Cpio {
 /// Everything it says goes to the second serial line, so that the kernel's own words, on the
 /// first, do not get in between.
 fn init(modules: &[&str], filters: &[String]) -> String {
-    let filters: String = filters
-        .iter()
-        .map(|filter| format!(" '{}'", filter.replace('\'', r"'\''")))
-        .collect();
+    let quoted = |filter: &String| format!(" '{}'", filter.replace('\'', r"'\''"));
+    let filters = filters.iter().map(quoted).collect::<Vec<_>>().concat();
     let modules = modules.join(" ");
     format!(
         r#"#!/bin/busybox sh

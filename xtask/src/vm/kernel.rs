@@ -171,19 +171,10 @@ impl Store {
             let kernel = if let Some(kernel) = kept {
                 kernel
             } else {
-                let (archive, packages) = match &mut archive {
-                    Some(open) => open,
-                    None => {
-                        println!("vm: reading the package lists of {}", SUITES.join(", "));
-                        let mirror = Mirror::of_this_machine()?;
-                        let opened = Archive::open(&mirror, &SUITES, scratch, log)?;
-                        let found = opened.packages(&[
-                            "linux-image-",
-                            "linux-binary-",
-                            "linux-modules-",
-                        ])?;
-                        archive.insert((opened, found))
-                    }
+                let (archive, packages) = if let Some(opened) = &mut archive {
+                    opened
+                } else {
+                    archive.insert(open_archive(scratch, log)?)
                 };
                 self.fetch(*wanted, archive, packages)?
             };
@@ -238,6 +229,15 @@ impl Store {
             root: self.dir.join(format!("tree-{release}")),
         }
     }
+}
+
+/// The archive, and every package of a kernel in it.
+fn open_archive(scratch: &Path, log: &Path) -> Result<(Archive, Vec<Package>)> {
+    println!("vm: reading the package lists of {}", SUITES.join(", "));
+    let mirror = Mirror::of_this_machine()?;
+    let archive = Archive::open(&mirror, &SUITES, scratch, log)?;
+    let packages = archive.packages(&["linux-image-", "linux-binary-", "linux-modules-"])?;
+    Ok((archive, packages))
 }
 
 /// A kernel of the archive.
@@ -348,42 +348,31 @@ mod tests {
 
     #[test]
     fn chooses_the_newest_that_fits() {
-        let rows: [(&str, &str, &[(&str, &str)]); 4] = [
+        let newest = vec![
+            package("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
+            package("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
+        ];
+        let rows = [
             (
                 "6.1",
                 "6.1.0-50-cloud-amd64",
-                &[("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1")],
+                vec![package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1")],
             ),
             (
                 "6.12",
                 "6.12.90+deb12.1-cloud-amd64",
-                &[(
+                vec![package(
                     "linux-image-6.12.90+deb12.1-cloud-amd64",
                     "6.12.90-2~bpo12+1",
                 )],
             ),
-            (
-                "7.2",
-                "7.2.13+deb14-cloud-amd64",
-                &[
-                    ("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
-                    ("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
-                ],
-            ),
-            (
-                "newest",
-                "7.2.13+deb14-cloud-amd64",
-                &[
-                    ("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
-                    ("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
-                ],
-            ),
+            ("7.2", "7.2.13+deb14-cloud-amd64", newest.clone()),
+            ("newest", "7.2.13+deb14-cloud-amd64", newest),
         ];
-        for (wanted, release, parts) in rows {
+        for (wanted, release, packages) in rows {
             let found = choose(wanted.parse().unwrap(), &archive()).unwrap();
             assert_eq!(found.release, release, "{wanted}");
-            let parts: Vec<Package> = parts.iter().map(|(n, v)| package(n, v)).collect();
-            assert_eq!(found.packages, parts, "{wanted}");
+            assert_eq!(found.packages, packages, "{wanted}");
         }
     }
 

@@ -222,7 +222,7 @@ impl fmt::Display for Matrix {
         let seconds = self.seconds.iter().map(|seconds| {
             seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.0} s"))
         });
-        let mut lines: Vec<(&str, Vec<String>)> = vec![("", self.versions.clone())];
+        let mut lines: Vec<(&str, Vec<String>)> = vec![("Linux", self.versions.clone())];
         for (name, cells) in &self.rows {
             lines.push((name, cells.iter().map(ToString::to_string).collect()));
         }
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(
             matrix.to_string(),
             "\
-                      6.1.176  7.2.13
+Linux                 6.1.176  7.2.13
 kernel reset reasons  -        ok
 probes accept         ok       ok
 a                     ok       ok

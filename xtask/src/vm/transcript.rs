@@ -30,6 +30,9 @@ pub(crate) struct Transcript {
     pub(crate) seconds: Option<f64>,
 }
 
+/// How many of the last asides are shown when the tests broke off.
+const ASIDES_SHOWN: usize = 5;
+
 /// Reads the lines of a guest.
 pub(crate) fn read(lines: &[String]) -> Transcript {
     let mut transcript = Transcript::default();
@@ -37,6 +40,8 @@ pub(crate) fn read(lines: &[String]) -> Transcript {
     // The scenario whose details may follow.
     let mut last: Option<String> = None;
     let mut closed = false;
+    // What programs say besides, such as the agent's own log.
+    let mut asides: Vec<&str> = Vec::new();
     let mut answer = String::new();
     for line in lines {
         let Some(mark) = line.strip_prefix(MARK) else {
@@ -47,7 +52,9 @@ pub(crate) fn read(lines: &[String]) -> Transcript {
                 }
                 "live" => {
                     closed |= is_closing(line);
-                    last = transcript.live_line(line, last);
+                    if !transcript.live_line(line, &mut last) {
+                        asides.push(line);
+                    }
                 }
                 "complaints" => transcript.troubles.push(format!("the kernel: {line}")),
                 _ => {}
@@ -74,7 +81,10 @@ pub(crate) fn read(lines: &[String]) -> Transcript {
     if !closed {
         transcript
             .troubles
-            .push("the tests did not come to their closing line".to_owned());
+            .push("the tests did not come to their closing line; they said:".to_owned());
+        let from = asides.len().saturating_sub(ASIDES_SHOWN);
+        let shown = asides[from..].iter().map(|line| format!("    {line}"));
+        transcript.troubles.extend(shown);
     }
     if transcript.checks.is_empty() {
         transcript
@@ -108,27 +118,25 @@ impl Transcript {
         }
     }
 
-    /// A scenario's end, or a detail of the last one; returns whose details may follow.
-    fn live_line(&mut self, line: &str, last: Option<String>) -> Option<String> {
+    /// Takes a scenario's end, or a detail of the `last` one; false for any other line.
+    fn live_line(&mut self, line: &str, last: &mut Option<String>) -> bool {
         if let Some((title, outcome)) = parse_scenario(line) {
             // Events that come too late fail a scenario that had passed.
-            let entry = self.scenarios.entry(title.clone());
-            entry
+            self.scenarios
+                .entry(title.clone())
                 .and_modify(|known| known.worsen(&outcome))
                 .or_insert(outcome);
-            return Some(title);
+            *last = Some(title);
+            return true;
         }
         if let Some(detail) = line.strip_prefix("    ")
-            && let Some(title) = &last
+            && let Some(title) = last
             && let Some(Outcome::Failed(details)) = self.scenarios.get_mut(title)
         {
             details.push(detail.to_owned());
-            return last;
+            return true;
         }
-        if !is_closing(line) && !line.trim().is_empty() {
-            self.troubles.push(format!("the tests: {line}"));
-        }
-        None
+        is_closing(line)
     }
 
     /// `NAME STATUS`, as the shell has it.
@@ -266,11 +274,6 @@ linger_zero v4                               FAILED: 1 events came too late
                 "the machine did not come to its end",
             ),
             (
-                "1 passed, 2 failed, 1 skipped\n",
-                "",
-                "the tests did not come to their closing line",
-            ),
-            (
                 "@vm kernel 6.1.0\n",
                 "@vm not-loaded tun\n",
                 "the module tun could not be loaded",
@@ -285,17 +288,27 @@ linger_zero v4                               FAILED: 1 events came too late
                 "@vm begin complaints\n[1.0] BUG: x\n",
                 "the kernel: [1.0] BUG: x",
             ),
-            (
-                "1 passed, 2",
-                "thread 'main' panicked\n1 passed, 2",
-                "the tests: thread 'main' panicked",
-            ),
         ];
         for (from, to, trouble) in rows {
             let changed = WHOLE.replacen(from, to, 1);
             assert_ne!(changed, WHOLE);
             assert_eq!(read(&lines(&changed)).troubles, [trouble]);
         }
+    }
+
+    #[test]
+    fn asides_are_told_only_when_the_tests_broke_off() {
+        let aside = "thread 'main' panicked";
+        let chatty = WHOLE.replacen("1 passed", &format!("{aside}\n1 passed"), 1);
+        assert_eq!(read(&lines(&chatty)).troubles, Vec::<String>::new());
+        let broken = chatty.replacen("1 passed, 2 failed, 1 skipped\n", "", 1);
+        assert_eq!(
+            read(&lines(&broken)).troubles,
+            [
+                "the tests did not come to their closing line; they said:".to_owned(),
+                format!("    {aside}"),
+            ]
+        );
     }
 
     #[test]
