@@ -31,6 +31,10 @@ pub static AGGREGATES_0: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap:
 #[btf_map]
 pub static AGGREGATES_1: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap::new();
 
+/// Bare totals (sent, received) that an agent has counted; only the agent uses it.
+#[btf_map]
+pub static DELIVERED: Array<[u64; 2], 1> = Array::new();
+
 /// Which of the two the programs add to: 0 or 1.
 #[btf_map]
 pub static GENERATION: Array<u32, 1> = Array::new();

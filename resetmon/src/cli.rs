@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+pub mod detach;
 pub mod doctor;
 mod rounds;
 pub mod run;
@@ -33,6 +34,8 @@ enum Command {
     Run(run::Args),
     /// Show resets as they happen
     Watch(watch::Args),
+    /// Detach the probes that `run` left pinned, and say what was removed
+    Detach(detach::Args),
     /// Say what this kernel and these privileges allow, what is degraded, and the remedy
     ///
     /// Exit status: 0 if resetmon works here (with --strict: only if nothing is degraded),
@@ -94,6 +97,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::main(args),
         Command::Watch(args) => watch::main(args),
+        Command::Detach(args) => detach::main(&args),
         Command::Doctor(args) => return doctor::main(&args),
     };
     match result {
@@ -109,7 +113,7 @@ fn init_log(cli: &Cli) {
     let capture = match &cli.command {
         Command::Run(args) => Some(&args.capture),
         Command::Watch(args) => Some(&args.capture),
-        Command::Doctor(_) => None,
+        Command::Detach(_) | Command::Doctor(_) => None,
     };
     let mut level = match cli.log_level {
         Some(level) => level.level(),

@@ -11,6 +11,7 @@ pub mod names;
 pub mod object;
 pub mod observation;
 pub mod offsets;
+pub mod pin;
 pub mod privilege;
 pub mod probes;
 pub mod reasons;

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aya::maps::MapError;
+use aya::maps::{Array, MapData, MapError};
 use gateway_ebpf_common::tally::Tally;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::kernel::aggregate::Aggregates;
 use crate::kernel::observation::Direction;
@@ -15,12 +16,22 @@ use crate::pipeline::Pipeline;
 use crate::reset::Reset;
 
 /// How often to look: the longest that a count is behind.
-pub const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(1);
+
+/// When to look; needs a running event loop.
+#[must_use]
+pub fn ticks() -> Interval {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
 
 /// Collects what the ring buffer did not carry.
 pub struct Overflow {
     aggregates: Aggregates,
     tallies: Arc<Tallies>,
+    /// Where the programs are pinned, it outlives the agent as the tallies do.
+    delivered: Array<MapData, [u64; 2]>,
     bare: Bare,
 }
 
@@ -61,14 +72,19 @@ impl Bare {
 }
 
 impl Overflow {
-    /// Over the maps of one object.
-    #[must_use]
-    pub fn new(aggregates: Aggregates, tallies: Arc<Tallies>) -> Self {
-        Self {
+    /// Over the maps of one object; goes on where an earlier agent left off.
+    pub fn new(
+        aggregates: Aggregates,
+        tallies: Arc<Tallies>,
+        delivered: Array<MapData, [u64; 2]>,
+    ) -> Result<Self, MapError> {
+        let [sent, received] = delivered.get(&0, 0)?;
+        Ok(Self {
             aggregates,
             tallies,
-            bare: Bare::default(),
-        }
+            delivered,
+            bare: Bare { sent, received },
+        })
     }
 
     /// Hands over what has come since the last time: aggregates as resets with their number to
@@ -79,16 +95,21 @@ impl Overflow {
         mut out: impl FnMut(Reset),
         mut bare: impl FnMut(Direction, u64),
     ) -> Result<(), MapError> {
-        for aggregate in self.aggregates.drain()? {
-            pipeline.feed_aggregate(&aggregate, &mut out);
-        }
+        self.aggregates
+            .drain(|aggregate| pipeline.feed_aggregate(aggregate, &mut out))?;
         let now = Bare::of(&self.tallies.read()?);
         for (direction, packets) in now.since(self.bare) {
             if packets > 0 {
                 bare(direction, packets);
             }
         }
-        self.bare = self.bare.max(now);
+        let counted = self.bare.max(now);
+        if counted != self.bare {
+            // After counting: an agent that is killed in between leaves a count to be made again
+            // by the next one, not one that nobody made.
+            self.delivered.set(0, [counted.sent, counted.received], 0)?;
+            self.bare = counted;
+        }
         Ok(())
     }
 }

@@ -66,7 +66,8 @@ pub extern "C" fn existing_sockets(ctx: *mut c_void) -> i32 {
         known_by::EXISTING if facts.owner.pid != member!(task, task_tgid as u32) => {
             facts.owner.known_by = known_by::EXISTING_SHARED;
         }
-        _ => {}
+        // Programs that outlived their agent know the owner; the next agent does not.
+        _ => owner::announce(&facts.owner, core::ptr::null(), owner::now()),
     }
     0
 }

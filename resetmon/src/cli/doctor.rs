@@ -246,7 +246,7 @@ fn probes(checks: &mut Vec<Check>, kernel: &Kernel) {
         detail_rate: 0,
         log_level: 0,
     };
-    let attached = match attach::try_attach(OBJECT, &options) {
+    let attached = match attach::try_attach(OBJECT, &options, None) {
         Ok(attached) => attached,
         Err(error) => {
             checks.push(Check::ok("probes", "all", error.to_string()).worse(

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,6 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 use super::rounds::{Progress, Rounds};
 use super::signals::{Request, Signals};
@@ -22,9 +22,10 @@ use crate::export::http::{self, Pages, ProbeStatus, StatusPage, Web};
 use crate::export::json::to_json_line;
 use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Limits, Metrics};
-use crate::kernel::attach::Attached;
+use crate::kernel::attach::{Attached, Stay};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
+use crate::kernel::pin::{self, PinDir, PinError};
 use crate::kernel::probes::{Outcome, Verdict};
 use crate::kernel::ring::{self, Ring};
 use crate::kernel::tally::Tallies;
@@ -54,6 +55,14 @@ pub struct Args {
     /// Write every reset as a JSON line to a file, or to standard output with `-`
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+
+    /// Detach the programs when resetmon ends; else they stay, and record for the next start
+    #[arg(long)]
+    no_pin: bool,
+
+    /// Where on a bpffs to pin programs and maps; one agent a directory
+    #[arg(long, value_name = "DIR", default_value = pin::DEFAULT_DIR, conflicts_with = "no_pin")]
+    pin_dir: PathBuf,
 }
 
 const COUNTERS: &str = "the programs' counters cannot be read";
@@ -72,10 +81,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut config = session::load_config(args.capture.config.as_deref())?;
     let web = Arc::new(open_web(&args, &config)?);
+    let pins = hold_pins(&args)?;
     let (listener, address) = listen(args.listen.unwrap_or(config.listen)).await?;
+    // Opened with all privileges; the thread that writes starts without them.
     let events = open_events(&args, &config)?;
-
-    let capture = session::open(&args.capture, &config)?;
+    let capture = session::open(&args.capture, &config, pins)?;
+    let events = events.map(EventsTarget::start).transpose()?;
     let mut pipeline = session::pipeline(&capture, &config);
     let Capture {
         attached,
@@ -83,12 +94,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
         tallies,
         aggregates,
         switches,
+        delivered,
         ..
     } = capture;
     let tallies = Arc::new(tallies);
-    let mut overflow = Overflow::new(aggregates, Arc::clone(&tallies));
-    let mut look = tokio::time::interval(overflow::EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut overflow =
+        Overflow::new(aggregates, Arc::clone(&tallies), delivered).context(COUNTERS)?;
+    let mut look = overflow::ticks();
     let metrics = Metrics::new(Limits {
         max_series: config.metrics.max_series_per_family,
         max_idle: config.metrics.idle_series_ttl,
@@ -154,7 +166,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    tracing::info!("stopping");
+    say_farewell(attached.stay());
     ring.drain(|record| pipeline.feed(record, take));
     pipeline.end(take);
     overflow
@@ -210,7 +222,50 @@ fn open_web(args: &Args, config: &Config) -> anyhow::Result<Web> {
     Ok(path.map_or_else(|| Ok(Web::plain()), |path| Web::open(path))?)
 }
 
-fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter>> {
+/// Takes the pin directory; `None`, with a warning, where pinning does not work.
+fn hold_pins(args: &Args) -> anyhow::Result<Option<PinDir>> {
+    if args.no_pin {
+        return Ok(None);
+    }
+    match PinDir::open(&args.pin_dir) {
+        Ok(pins) => Ok(Some(pins)),
+        Err(error @ PinError::Busy(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                "resets will not be recorded between the end of this run and the next start: \
+                 {error}; --no-pin silences this"
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn say_farewell(stay: Stay) {
+    match stay {
+        Stay::No => tracing::info!("stopping"),
+        Stay::Pinned | Stay::TakenOver => tracing::info!(
+            "stopping; the probes stay attached for the next start, `resetmon detach` removes them"
+        ),
+    }
+}
+
+/// Where JSON lines go.
+enum EventsTarget {
+    Stdout,
+    File(PathBuf, File),
+}
+
+impl EventsTarget {
+    fn start(self) -> anyhow::Result<LineWriter> {
+        match self {
+            Self::Stdout => LineWriter::stdout(),
+            Self::File(path, file) => LineWriter::file(&path, file),
+        }
+        .context("the thread that writes events cannot be started")
+    }
+}
+
+fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<EventsTarget>> {
     let target = match &args.events {
         Some(path) if path.as_os_str() == "-" => Some(EventsPath::Stdout),
         Some(path) => Some(EventsPath::File(path.clone())),
@@ -218,15 +273,16 @@ fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<LineWriter
     };
     Ok(match target {
         None => None,
-        Some(EventsPath::Stdout) => {
-            Some(LineWriter::stdout().context("standard output cannot be written")?)
+        Some(EventsPath::Stdout) => Some(EventsTarget::Stdout),
+        Some(EventsPath::File(path)) => {
+            let file = LineWriter::open(&path).with_context(|| {
+                format!(
+                    "the events file {} cannot be opened; name another with --events",
+                    path.display()
+                )
+            })?;
+            Some(EventsTarget::File(path, file))
         }
-        Some(EventsPath::File(path)) => Some(LineWriter::file(&path).with_context(|| {
-            format!(
-                "the events file {} cannot be opened; name another with --events",
-                path.display()
-            )
-        })?),
     })
 }
 

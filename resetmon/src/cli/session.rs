@@ -12,6 +12,8 @@ use crate::attribution::process::{CAPACITY, Processes};
 use crate::config::Config;
 use crate::kernel::capture::{Capture, Options};
 use crate::kernel::object::OBJECT;
+use crate::kernel::pin::PinDir;
+use crate::kernel::privilege;
 use crate::kernel::probes::Verdict;
 use crate::pipeline::Pipeline;
 use crate::routes::resolve::{Addresses, resolve};
@@ -48,14 +50,22 @@ pub(super) fn config_help() -> String {
     format!("Configuration file (every key):\n\n{}", Config::REFERENCE)
 }
 
-/// Attaches the probes and says what is degraded.
-pub(super) fn open(args: &CaptureArgs, config: &Config) -> anyhow::Result<Capture> {
+/// Attaches the probes, or takes over those in `pins`, and says what is degraded.
+pub(super) fn open(
+    args: &CaptureArgs,
+    config: &Config,
+    pins: Option<PinDir>,
+) -> anyhow::Result<Capture> {
     let options = Options {
         ring_buffer_bytes: config.ring_buffer_bytes,
         detail_rate: config.detail_rate,
         program_log: args.ebpf_log.level(),
     };
-    let capture = Capture::open(OBJECT, &options)?;
+    let capture = Capture::open(OBJECT, &options, pins)?;
+    match privilege::reduce(|| capture.tallies.read().is_ok()) {
+        Ok(kept) => tracing::debug!("capabilities kept: {}", privilege::names(&kept)),
+        Err(error) => tracing::warn!("capabilities that are no longer needed are kept: {error}"),
+    }
     if let Verdict::Degraded(lost) = capture.attached.verdict() {
         for line in &lost {
             tracing::debug!("degraded: {line}");

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::time::MissedTickBehavior;
 
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
@@ -85,19 +84,20 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 async fn watch(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut config = session::load_config(args.capture.config.as_deref())?;
-    let capture = session::open(&args.capture, &config)?;
+    let capture = session::open(&args.capture, &config, None)?;
     let mut pipeline = session::pipeline(&capture, &config);
     let Capture {
         attached,
         mut ring,
         tallies,
         aggregates,
+        delivered,
         ..
     } = capture;
     let tallies = Arc::new(tallies);
-    let mut overflow = Overflow::new(aggregates, Arc::clone(&tallies));
-    let mut look = tokio::time::interval(overflow::EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut overflow =
+        Overflow::new(aggregates, Arc::clone(&tallies), delivered).context(COUNTERS)?;
+    let mut look = overflow::ticks();
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();

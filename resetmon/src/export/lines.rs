@@ -3,7 +3,7 @@
 //! A thread of its own writes; a reader that is too slow costs lines, which are counted, not
 //! resets.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +28,13 @@ impl LineWriter {
         Self::new("standard output".to_owned(), io::stdout())
     }
 
-    /// Appends to the file at `path`, which is made if it is not there.
-    pub fn file(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+    /// Opens the file at `path` to append to; it is made if it is not there.
+    pub fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).open(path)
+    }
+
+    /// Appends to `file`, which was opened at `path`.
+    pub fn file(path: &Path, file: File) -> io::Result<Self> {
         Self::new(path.display().to_string(), file)
     }
 
@@ -119,7 +123,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("events.jsonl");
         std::fs::write(&path, "before\n").expect("write");
-        let writer = LineWriter::file(&path).expect("open");
+        let file = LineWriter::open(&path).expect("open");
+        let writer = LineWriter::file(&path, file).expect("thread");
         for number in 0..1000 {
             writer.write(format!("line {number}"));
         }
@@ -134,7 +139,9 @@ mod tests {
 
     #[test]
     fn what_a_full_disk_refuses_is_counted() {
-        let writer = LineWriter::file(Path::new("/dev/full")).expect("open");
+        let path = Path::new("/dev/full");
+        let file = LineWriter::open(path).expect("open");
+        let writer = LineWriter::file(path, file).expect("thread");
         let lost = writer.lost_handle();
         for _ in 0..10 {
             writer.write("x".to_owned());

@@ -15,6 +15,8 @@ pub struct Aggregates {
     generation: Array<MapData, u32>,
     /// Which of the two the programs use.
     current: u32,
+    /// Whether the other may hold what an agent that was killed did not take out.
+    left_over: bool,
 }
 
 /// Where `membarrier` is refused: programs run with preemption off, so this is for ever.
@@ -31,28 +33,42 @@ impl Aggregates {
             maps,
             generation,
             current,
+            left_over: true,
         })
     }
 
-    /// Takes out what has come together since the last time; every reset exactly once.
-    pub fn drain(&mut self) -> Result<Vec<Aggregate>, MapError> {
+    /// Hands what has come together since the last time to `take`; every reset exactly once.
+    ///
+    /// Each is removed once it was taken. So if the agent is killed in between, the next one takes
+    /// at most one of them again, and loses none.
+    pub fn drain(&mut self, mut take: impl FnMut(&Aggregate)) -> Result<(), MapError> {
+        if self.left_over {
+            wait_for_programs();
+            empty(&mut self.maps[1 - self.current as usize], &mut take)?;
+            self.left_over = false;
+        }
         let full = self.current;
         if self.maps[full as usize].keys().next().is_none() {
             // What comes in now stays for the next time.
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.generation.set(0, 1 - full, 0)?;
         self.current = 1 - full;
         wait_for_programs();
-        let map = &mut self.maps[full as usize];
-        let keys: Vec<AggregateKey> = map.keys().collect::<Result<_, _>>()?;
-        let mut taken = Vec::with_capacity(keys.len());
-        for key in keys {
-            taken.push(map.get(&key, 0)?);
-            map.remove(&key)?;
-        }
-        Ok(taken)
+        empty(&mut self.maps[full as usize], take)
     }
+}
+
+fn empty(
+    map: &mut HashMap<MapData, AggregateKey, Aggregate>,
+    mut take: impl FnMut(&Aggregate),
+) -> Result<(), MapError> {
+    let keys: Vec<AggregateKey> = map.keys().collect::<Result<_, _>>()?;
+    for key in keys {
+        take(&map.get(&key, 0)?);
+        map.remove(&key)?;
+    }
+    Ok(())
 }
 
 /// Returns when every program that was running has ended: `MEMBARRIER_CMD_GLOBAL` waits for an RCU

@@ -4,15 +4,19 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::links::FdLink;
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError};
-use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
+use aya::{Btf as AyaBtf, Ebpf, Endianness};
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
 
 use super::aggregate::Aggregates;
 use super::clock::Sample;
+use super::pin::{Kept, Key, PinDir, PinError, PinSet};
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
 use super::recursion;
+
+mod open;
 
 /// What the agent decides before load.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,14 @@ pub struct Options {
     pub log_level: u8,
 }
 
+impl Options {
+    /// Of the programs that `object` makes with these options.
+    #[must_use]
+    pub fn key(&self, object: &[u8]) -> Key {
+        Key::new(object, &format!("{self:?}"))
+    }
+}
+
 /// Why nothing could be attached.
 #[derive(Debug, Error)]
 pub enum AttachError {
@@ -43,48 +55,83 @@ pub enum AttachError {
         "the eBPF object lacks the map {0}: agent and object are of different builds; build both with `cargo xtask build`"
     )]
     MapMissing(&'static str),
+    /// Pins of an earlier run are in the way.
+    #[error(transparent)]
+    Pin(#[from] PinError),
 }
 
 const REMEDY: &str = "see `resetmon doctor`";
 
 /// The programs at work.
 ///
-/// They stay attached as long as this value lives.
+/// They stay attached as long as this value lives; where they are pinned, beyond.
 #[derive(Debug)]
 pub struct Attached {
     ebpf: Ebpf,
     outcomes: Vec<(&'static Probe, Outcome)>,
+    holds: Vec<(&'static str, Hold)>,
+    /// The pins, held against other agents.
+    pins: Option<PinDir>,
+    stay: Stay,
 }
 
-/// Loads `object` and attaches every probe of the table.
+/// What keeps a program attached.
+#[derive(Debug)]
+enum Hold {
+    /// Our descriptor alone.
+    Link { _link: FdLink },
+    /// A pin.
+    Pin(Box<Kept>),
+}
+
+/// Whether the programs outlive the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// They are detached with it.
+    No,
+    /// They are pinned.
+    Pinned,
+    /// They are, and were attached before it: their maps hold what happened meanwhile.
+    TakenOver,
+}
+
+/// Loads `object` and attaches every probe of the table; with `pins`, keeps or takes over what is
+/// pinned there.
 ///
 /// Required probes that fail are an error; the outcomes of the others are kept.
-pub fn attach(object: &[u8], options: &Options) -> Result<Attached, AttachError> {
-    let attached = try_attach(object, options)?;
+pub fn attach(
+    object: &[u8],
+    options: &Options,
+    pins: Option<&PinSet>,
+) -> Result<Attached, AttachError> {
+    let attached = try_attach(object, options, pins)?;
     match attached.verdict() {
-        Verdict::Unusable(why) => Err(AttachError::Unusable(why)),
+        Verdict::Unusable(why) => {
+            if let Some(pins) = pins {
+                drop(attached);
+                pins.remove()?;
+            }
+            Err(AttachError::Unusable(why))
+        }
         Verdict::Ok | Verdict::Degraded(_) => Ok(attached),
     }
 }
 
 /// As [`attach`], but leaves the verdict to the caller.
-pub fn try_attach(object: &[u8], options: &Options) -> Result<Attached, AttachError> {
-    let refused = |error: &dyn std::error::Error| AttachError::Load(chain(error));
+pub fn try_attach(
+    object: &[u8],
+    options: &Options,
+    pins: Option<&PinSet>,
+) -> Result<Attached, AttachError> {
     let btf = AyaBtf::parse_file("/sys/kernel/btf/vmlinux", Endianness::default())
-        .map_err(|error| refused(&error))?;
-    let switches = Switches {
-        detail_rate: options.detail_rate,
-        ..options.switches
-    };
-    let mut ebpf = EbpfLoader::new()
-        .btf(Some(&btf))
-        .override_global("LAYOUT", &options.layout, true)
-        .override_global("SWITCHES", &switches, true)
-        .override_global(aya_log::LEVEL, &options.log_level, false)
-        .map_max_entries("EVENTS", options.ring_buffer_bytes)
-        .load(object)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| AttachError::Load(chain(&error)))?;
+    let (mut ebpf, stay) = open::open(object, options, &btf, pins)?;
+    let pins = pins.filter(|_| stay != Stay::No);
+    if stay == Stay::TakenOver {
+        open::forget_announcements(&mut ebpf);
+    }
 
+    let mut holds = Vec::new();
     let mut outcomes: Vec<(&'static Probe, Outcome)> = Vec::with_capacity(PROBES.len());
     for probe in PROBES {
         let stood_in = matches!(probe.need, Need::FallbackFor(preferred) if outcomes
@@ -92,28 +139,42 @@ pub fn try_attach(object: &[u8], options: &Options) -> Result<Attached, AttachEr
             .any(|(other, outcome)| other.name == preferred && *outcome == Outcome::Attached));
         let not_needed =
             stood_in || (probe.need == Need::WithoutReasons && options.switches.has_reason != 0);
-        let outcome = if not_needed {
+        let outcome = if let Some(kept) = pins.and_then(|pins| pins.kept(probe.name)) {
+            holds.push((probe.name, Hold::Pin(Box::new(kept))));
+            Outcome::Attached
+        } else if not_needed {
             Outcome::NotNeeded
         } else {
             match ebpf.program_mut(probe.name) {
-                Some(program) => start(program, probe, &btf),
+                Some(program) => match start(program, probe, &btf, pins) {
+                    Ok(hold) => {
+                        holds.extend(hold.map(|hold| (probe.name, hold)));
+                        Outcome::Attached
+                    }
+                    Err(error) => classify(error, probe),
+                },
                 None => Outcome::Refused("not in the eBPF object".to_owned()),
             }
         };
         tracing::debug!(probe = probe.name, at = %probe.at, ?outcome, "probe");
         outcomes.push((probe, outcome));
     }
-    Ok(Attached { ebpf, outcomes })
+    Ok(Attached {
+        ebpf,
+        outcomes,
+        holds,
+        pins: None,
+        stay,
+    })
 }
 
-fn start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Outcome {
-    match try_start(program, probe, btf) {
-        Ok(()) => Outcome::Attached,
-        Err(StartError::Program(ProgramError::Btf(_))) => Outcome::Missing,
-        Err(StartError::Program(ProgramError::LoadError {
+fn classify(error: StartError, probe: &Probe) -> Outcome {
+    match error {
+        StartError::Program(ProgramError::Btf(_)) => Outcome::Missing,
+        StartError::Program(ProgramError::LoadError {
             io_error,
             verifier_log,
-        })) => {
+        }) => {
             let log = verifier_log.to_string();
             tracing::debug!(probe = probe.name, "verifier: {log}");
             Outcome::Refused(match last_words(&log) {
@@ -121,10 +182,8 @@ fn start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Outcome {
                 None => io_error.to_string(),
             })
         }
-        Err(StartError::Program(error)) => Outcome::Refused(chain(&error)),
-        Err(StartError::Iterator(error)) => {
-            Outcome::Refused(format!("the iterator failed: {error}"))
-        }
+        StartError::Program(error) => Outcome::Refused(chain(&error)),
+        StartError::Iterator(error) => Outcome::Refused(format!("the iterator failed: {error}")),
     }
 }
 
@@ -136,30 +195,58 @@ enum StartError {
     Iterator(#[from] std::io::Error),
 }
 
-fn try_start(program: &mut Program, probe: &Probe, btf: &AyaBtf) -> Result<(), StartError> {
+/// Loads and attaches a program, or runs it if it is an iterator; returns what keeps it attached.
+fn start(
+    program: &mut Program,
+    probe: &Probe,
+    btf: &AyaBtf,
+    pins: Option<&PinSet>,
+) -> Result<Option<Hold>, StartError> {
     match probe.at {
         AttachPoint::Tracepoint(name) => {
-            let program: &mut BtfTracePoint = program.try_into()?;
-            program.load(name, btf)?;
-            program.attach()?;
+            <&mut BtfTracePoint>::try_from(&mut *program)?.load(name, btf)?;
         }
         AttachPoint::FunctionEntry(name) => {
-            let program: &mut FEntry = program.try_into()?;
-            program.load(name, btf)?;
-            program.attach()?;
+            <&mut FEntry>::try_from(&mut *program)?.load(name, btf)?;
         }
         AttachPoint::FunctionExit(name) => {
-            let program: &mut FExit = program.try_into()?;
-            program.load(name, btf)?;
-            program.attach()?;
+            <&mut FExit>::try_from(&mut *program)?.load(name, btf)?;
         }
         AttachPoint::Iterator(name) => {
             let program: &mut Iter = program.try_into()?;
             program.load(name, btf)?;
             iterate(program)?;
+            return Ok(None);
         }
     }
-    Ok(())
+    let link = hook(program)?;
+    let Some(pins) = pins else {
+        return Ok(Some(Hold::Link { _link: link }));
+    };
+    match pins.keep(probe.name, program, link) {
+        Ok(kept) => Ok(Some(Hold::Pin(Box::new(kept)))),
+        Err(error) => {
+            tracing::warn!("{} ends with the agent: {error}", probe.name);
+            let link = hook(program)?;
+            Ok(Some(Hold::Link { _link: link }))
+        }
+    }
+}
+
+/// Attaches a program that is loaded.
+fn hook(program: &mut Program) -> Result<FdLink, ProgramError> {
+    macro_rules! attach {
+        ($program:ident) => {{
+            let id = $program.attach()?;
+            Ok($program.take_link(id)?.into())
+        }};
+    }
+    match program {
+        Program::BtfTracePoint(program) => attach!(program),
+        Program::FEntry(program) => attach!(program),
+        Program::FExit(program) => attach!(program),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
 }
 
 /// Runs an iterator over everything there is.
@@ -225,13 +312,32 @@ impl Attached {
     /// How often each attached program was suppressed because it was running already on the same
     /// CPU; none on kernels that do not count it.
     pub fn recursion_misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.outcomes.iter().filter_map(|(probe, outcome)| {
-            if *outcome != Outcome::Attached || matches!(probe.at, AttachPoint::Iterator(_)) {
-                return None;
-            }
-            let fd = self.ebpf.program(probe.name)?.fd().ok()?;
-            Some((probe.name, recursion::misses(fd.as_fd()).ok()??))
+        self.holds.iter().filter_map(|(probe, hold)| {
+            let fd = match hold {
+                Hold::Link { .. } => self.ebpf.program(probe)?.fd().ok()?.as_fd(),
+                Hold::Pin(kept) => kept.program()?,
+            };
+            Some((*probe, recursion::misses(fd).ok()??))
         })
+    }
+
+    /// Keeps the pin directory from other agents as long as the programs are at work.
+    pub fn hold(&mut self, pins: PinDir) {
+        self.pins = Some(pins);
+    }
+
+    /// Whether the programs outlive the agent.
+    #[must_use]
+    pub fn stay(&self) -> Stay {
+        self.stay
+    }
+
+    /// How many of them are pinned.
+    #[must_use]
+    pub fn pinned(&self) -> usize {
+        let pins = self.holds.iter();
+        pins.filter(|(_, hold)| matches!(hold, Hold::Pin(_)))
+            .count()
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, AttachError> {
@@ -248,6 +354,11 @@ impl Attached {
     /// The per-CPU tally; once.
     pub fn take_tally(&mut self) -> Result<PerCpuArray<MapData, u64>, AttachError> {
         PerCpuArray::try_from(self.take("TALLY")?).map_err(|_| AttachError::MapMissing("TALLY"))
+    }
+
+    /// The mark up to which bare totals have been counted; once.
+    pub fn take_delivered(&mut self) -> Result<Array<MapData, [u64; 2]>, AttachError> {
+        Array::try_from(self.take("DELIVERED")?).map_err(|_| AttachError::MapMissing("DELIVERED"))
     }
 
     /// The aggregates; once.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use aya::maps::{Array, MapData};
 use aya_log::EbpfLogger;
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
@@ -10,10 +11,11 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::aggregate::Aggregates;
-use super::attach::{self, AttachError, Attached};
+use super::attach::{self, AttachError, Attached, Stay};
 use super::btf::{Btf, BtfError};
 use super::clock::{Anchor, Clock, hz_from_pair, hz_from_sample};
 use super::offsets::{self, Missing};
+use super::pin::{PinDir, PinError};
 use super::privilege;
 use super::reasons::Reasons;
 use super::ring::Ring;
@@ -58,6 +60,9 @@ pub enum OpenError {
     /// Load or attach failed.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The pins of earlier runs cannot be put in order.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// The event loop did not take the ring buffer.
     #[error("the ring buffer cannot be waited for: {0}")]
     Ring(#[from] std::io::Error),
@@ -76,6 +81,8 @@ pub struct Capture {
     pub tallies: Tallies,
     /// What was not reported one by one.
     pub aggregates: Aggregates,
+    /// Up to where bare totals of the tallies have been counted: sent, received.
+    pub delivered: Array<MapData, [u64; 2]>,
     /// Kernel time to ours.
     pub clock: Clock,
     /// Names of the kernel's reasons.
@@ -139,8 +146,8 @@ pub fn check_privilege() -> Result<(), OpenError> {
 }
 
 impl Capture {
-    /// Attaches every probe; needs a running event loop.
-    pub fn open(object: &[u8], options: &Options) -> Result<Self, OpenError> {
+    /// Attaches every probe, or takes over what is attached by `pins`; needs a running event loop.
+    pub fn open(object: &[u8], options: &Options, pins: Option<PinDir>) -> Result<Self, OpenError> {
         check_privilege()?;
         let kernel = Kernel::read()?;
         let fatal: Vec<String> = kernel
@@ -157,16 +164,14 @@ impl Capture {
                 missing.lost
             );
         }
-        let mut attached = attach::attach(
-            object,
-            &attach::Options {
-                ring_buffer_bytes: options.ring_buffer_bytes,
-                layout: kernel.layout,
-                switches: kernel.switches,
-                detail_rate: options.detail_rate,
-                log_level: options.program_log.map_or(0, program_level),
-            },
-        )?;
+        let load = attach::Options {
+            ring_buffer_bytes: options.ring_buffer_bytes,
+            layout: kernel.layout,
+            switches: kernel.switches,
+            detail_rate: options.detail_rate,
+            log_level: options.program_log.map_or(0, program_level),
+        };
+        let mut attached = attach_pinned(object, &load, pins)?;
         if options.program_log.is_some() {
             forward_program_log(&mut attached);
         }
@@ -174,17 +179,52 @@ impl Capture {
         let ring = Ring::new(attached.take_events()?)?;
         let tallies = Tallies::new(attached.take_tally()?);
         let aggregates = attached.take_aggregates()?;
+        let delivered = attached.take_delivered()?;
         Ok(Self {
             attached,
             ring,
             tallies,
             aggregates,
+            delivered,
             clock,
             reasons: kernel.reasons,
             switches: kernel.switches,
             missing: kernel.missing,
         })
     }
+}
+
+/// Attaches, and removes what other versions pinned once that is done: so no moment is without.
+fn attach_pinned(
+    object: &[u8],
+    options: &attach::Options,
+    pins: Option<PinDir>,
+) -> Result<Attached, OpenError> {
+    let set = pins.as_ref().map(|pins| pins.set(options.key(object)));
+    let mut attached = attach::attach(object, options, set.as_ref())?;
+    if let (Some(pins), Some(set)) = (pins, &set) {
+        let removed = pins.remove_others(Some(set))?;
+        attached.hold(pins);
+        if !removed.is_empty() {
+            tracing::info!(
+                "replaced {removed} pinned by another version or with other settings; what they \
+                 had not delivered is gone"
+            );
+        }
+        let (path, probes) = (set.path().display(), attached.pinned());
+        match attached.stay() {
+            Stay::TakenOver => tracing::info!(
+                "took over {probes} probes that stayed attached in {path}: resets since then are \
+                 counted now"
+            ),
+            Stay::Pinned => tracing::info!(
+                "pinned {probes} probes in {path}: they stay attached when resetmon ends, until \
+                 `resetmon detach`"
+            ),
+            Stay::No => {}
+        }
+    }
+    Ok(attached)
 }
 
 /// The kernel's HZ, from one sample of its clocks, else from two.

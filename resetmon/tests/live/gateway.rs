@@ -104,7 +104,7 @@ impl Gateway {
 
         let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
         command
-            .args(["run", "--events", "-", "--config"])
+            .args(["run", "--no-pin", "--events", "-", "--config"])
             .arg(config);
         let agent = Agent::spawn_resetmon(netns.run_in(&mut command))?;
         let mut command = Command::new("nginx");

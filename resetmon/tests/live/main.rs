@@ -30,12 +30,15 @@ mod machine;
 mod netns;
 mod nginx;
 mod oracle;
+mod privileges;
 mod prometheus;
 mod remote;
+mod restart;
 mod runner;
 mod scenario;
 mod scenarios;
 mod scene;
+mod service;
 mod wire;
 
 fn main() -> ExitCode {
@@ -99,6 +102,8 @@ fn run(options: &Options) -> Result<bool> {
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
         .chain(prometheus::TESTS)
+        .chain(restart::TESTS)
+        .chain(privileges::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {

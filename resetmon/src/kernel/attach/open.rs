@@ -1,0 +1,122 @@
+//! The object and its maps: new ones, or those that an earlier run pinned.
+
+use std::path::PathBuf;
+
+use aya::maps::{HashMap, Map};
+use aya::{Btf as AyaBtf, Ebpf, EbpfLoader};
+use gateway_ebpf_common::layout::Switches;
+
+use super::{AttachError, Options, Stay, chain};
+use crate::kernel::pin::{PinError, PinSet};
+
+/// The object with its maps: those that are pinned, else new ones, which get pinned.
+pub(super) fn open(
+    object: &[u8],
+    options: &Options,
+    btf: &AyaBtf,
+    pins: Option<&PinSet>,
+) -> Result<(Ebpf, Stay), AttachError> {
+    let Some(pins) = pins else {
+        return Ok((load(object, options, btf, &[])?, Stay::No));
+    };
+    match take_over(object, options, btf, pins) {
+        Ok(Some(ebpf)) => return Ok((ebpf, Stay::TakenOver)),
+        Ok(None) => {}
+        Err(why) => {
+            pins.remove()?;
+            tracing::warn!(
+                "programs of an earlier run could not be taken over ({why}); new ones are attached"
+            );
+        }
+    }
+    let ebpf = load(object, options, btf, &[])?;
+    match pin_maps(&ebpf, pins) {
+        Ok(()) => Ok((ebpf, Stay::Pinned)),
+        Err(error) => {
+            tracing::warn!("the programs end with the agent: {error}");
+            pins.remove()?;
+            Ok((ebpf, Stay::No))
+        }
+    }
+}
+
+/// The object over the maps that an earlier run pinned; `None` if there are none.
+///
+/// Errors: they are not complete, or no longer fit.
+fn take_over(
+    object: &[u8],
+    options: &Options,
+    btf: &AyaBtf,
+    pins: &PinSet,
+) -> Result<Option<Ebpf>, String> {
+    let there = pins.maps().map_err(|error| error.to_string())?;
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let ebpf = load(object, options, btf, &there).map_err(|error| error.to_string())?;
+    let missing = shared(&ebpf)
+        .map(|(name, _)| name)
+        .find(|name| there.iter().all(|(pin, _)| pin != name));
+    if let Some(name) = missing {
+        return Err(format!("the map {name} is not pinned"));
+    }
+    Ok(Some(ebpf))
+}
+
+fn load(
+    object: &[u8],
+    options: &Options,
+    btf: &AyaBtf,
+    pins: &[(String, PathBuf)],
+) -> Result<Ebpf, AttachError> {
+    let switches = Switches {
+        detail_rate: options.detail_rate,
+        ..options.switches
+    };
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(Some(btf))
+        .override_global("LAYOUT", &options.layout, true)
+        .override_global("SWITCHES", &switches, true)
+        .override_global(aya_log::LEVEL, &options.log_level, false)
+        .map_max_entries("EVENTS", options.ring_buffer_bytes);
+    for (name, path) in pins {
+        loader.map_pin_path(name, path.as_path());
+    }
+    loader
+        .load(object)
+        .map_err(|error| AttachError::Load(chain(&error)))
+}
+
+/// The maps that all programs of a set must have in common: not the sections with the globals,
+/// which are the same for each.
+fn shared(ebpf: &Ebpf) -> impl Iterator<Item = (&str, &Map)> {
+    ebpf.maps().filter(|(name, _)| !name.starts_with('.'))
+}
+
+fn pin_maps(ebpf: &Ebpf, pins: &PinSet) -> Result<(), PinError> {
+    pins.create()?;
+    for (name, map) in shared(ebpf) {
+        let path = pins.map(name);
+        map.pin(&path).map_err(|error| PinError::Pin {
+            path,
+            reason: chain(&error),
+        })?;
+    }
+    Ok(())
+}
+
+/// Lets the programs tell of every process again: what the earlier run read of them is gone.
+pub(super) fn forget_announcements(ebpf: &mut Ebpf) {
+    let Some(mut announced) = ebpf
+        .map_mut("PROCESSES")
+        .and_then(|map| HashMap::<_, [u64; 2], u64>::try_from(map).ok())
+    else {
+        return;
+    };
+    let keys: Vec<[u64; 2]> = announced.keys().filter_map(Result::ok).collect();
+    for key in keys {
+        // The programs evict on their own: gone is as good as removed.
+        let _ = announced.remove(&key);
+    }
+}
