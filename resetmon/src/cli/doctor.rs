@@ -3,6 +3,7 @@
 //! Every check is really made: BTF is read, every program is loaded and attached, then let go.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::kernel::attach;
 use crate::kernel::capture::{Kernel, check_privilege};
 use crate::kernel::object::OBJECT;
+use crate::kernel::pin::{self, PinDir, PinError};
 use crate::kernel::privilege::{self, NEEDS};
 use crate::kernel::probes::{Need, Outcome, Verdict};
 
@@ -77,6 +79,7 @@ pub fn main(args: &Args) -> ExitCode {
     kernel(&mut checks);
     let kernel = types(&mut checks);
     let privileged = privileges(&mut checks);
+    checks.push(pins(&PinDir::check(Path::new(pin::DEFAULT_DIR))));
     match kernel {
         Some(kernel) if privileged => probes(&mut checks, &kernel),
         _ => checks.push(
@@ -186,6 +189,18 @@ fn privileges(checks: &mut Vec<Check>) -> bool {
         }
     }
     check_privilege().is_ok()
+}
+
+/// Whether `run` can leave its programs attached.
+fn pins(usable: &Result<(), PinError>) -> Check {
+    match usable {
+        Ok(()) => Check::ok("pins", "bpffs", pin::DEFAULT_DIR),
+        Err(error) => Check::ok("pins", "bpffs", error.to_string()).worse(
+            Grade::Degraded,
+            "resets between the end of one `resetmon run` and the start of the next",
+            "mount -t bpf bpf /sys/fs/bpf, or name a directory that is writable with --pin-dir",
+        ),
+    }
 }
 
 fn types(checks: &mut Vec<Check>) -> Option<Kernel> {
@@ -405,6 +420,14 @@ mod tests {
                 "{worst:?} {strict}"
             );
         }
+    }
+
+    #[test]
+    fn a_bpffs_that_is_missing_degrades() {
+        assert_eq!(pins(&Ok(())).grade, Grade::Ok);
+        let check = pins(&Err(PinError::NotBpffs(pin::DEFAULT_DIR.into())));
+        assert_eq!(check.grade, Grade::Degraded);
+        assert!(check.found.contains("not on a bpffs"), "{check:?}");
     }
 
     #[test]

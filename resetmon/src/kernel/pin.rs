@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{BtfTracePoint, Program};
-use rustix::fs::statfs;
+use rustix::fs::{Access, access, statfs};
 use thiserror::Error;
 
 /// Where `run` pins unless told otherwise.
@@ -101,6 +101,12 @@ pub struct PinDir {
 }
 
 impl PinDir {
+    /// Whether the directory could be used, without making it.
+    pub fn check(root: &Path) -> Result<(), PinError> {
+        let there = check_bpffs(root)?;
+        access(there, Access::WRITE_OK).map_err(|error| refused("written", there)(error.into()))
+    }
+
     /// Makes the directory if need be, and takes the lock.
     pub fn open(root: &Path) -> Result<Self, PinError> {
         check_bpffs(root)?;
@@ -357,15 +363,15 @@ fn make_dir(dir: &Path) -> Result<(), PinError> {
         .map_err(refused("made", dir))
 }
 
-/// The nearest directory that exists must be on a bpffs.
-fn check_bpffs(path: &Path) -> Result<(), PinError> {
+/// The nearest directory that exists, which must be on a bpffs.
+fn check_bpffs(path: &Path) -> Result<&Path, PinError> {
     let there = path
         .ancestors()
         .find(|path| path.exists())
         .unwrap_or(Path::new("/"));
     let found = statfs(there).map_err(|error| refused("looked up", there)(error.into()))?;
     if u64::try_from(found.f_type) == Ok(BPF_FS_MAGIC) {
-        Ok(())
+        Ok(there)
     } else {
         Err(PinError::NotBpffs(path.to_owned()))
     }
