@@ -1,4 +1,4 @@
-//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test` or `vm`.
+//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm` or `bench`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use crate::test::Part;
 use crate::vm::Wanted;
 use crate::workspace::Workspace;
 
+mod bench;
 mod build;
 mod command;
 mod ebpf;
@@ -86,6 +87,8 @@ enum Task {
         #[arg(last = true)]
         filters: Vec<String>,
     },
+    /// Measure what resetmon costs, beside other tracers and with the goals (needs root)
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -131,6 +134,11 @@ fn perform(task: Task) -> Result<()> {
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
+        }
+        Task::Bench(options) if options.is_inner() => bench::run_inside(&workspace, &options),
+        Task::Bench(options) => {
+            let kit = setup::ensure(&workspace, Scope::Bench, false)?;
+            bench::run(&workspace, &kit, &options)
         }
         Task::Vm {
             kernel,

@@ -10,7 +10,7 @@ use crate::command::{Invocation, find_program};
 /// A compiler with a compiled `core` for the BPF target, and its lints.
 pub(crate) const TOOLCHAIN: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
-/// A program that the live-kernel tests call, and the package it comes from.
+/// A program that the tests or the benchmark call, and the package it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tool {
     /// The program's name.
@@ -28,6 +28,18 @@ pub(crate) const TOOLS: [Tool; 7] = [
     tool("ip", "iproute2"),
     tool("ss", "iproute2"),
     tool("nft", "nftables"),
+];
+
+/// Every program that the benchmark calls.
+pub(crate) const BENCH: [Tool; 8] = [
+    tool("nginx", "nginx-light"),
+    tool("ip", "iproute2"),
+    tool("wrk", "wrk"),
+    tool("bpftool", "bpftool"),
+    tool("bpftrace", "bpftrace"),
+    tool("tcpdump", "tcpdump"),
+    tool("tcpstates", "libbpf-tools"),
+    tool("unshare", "util-linux"),
 ];
 
 /// What the virtual machines need besides.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
-use crate::packages::{self, BUSYBOX, TOOLCHAIN, TOOLS, Tool};
+use crate::packages::{self, BENCH, BUSYBOX, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
 use crate::{linker, privilege};
@@ -21,6 +21,8 @@ pub(crate) enum Scope {
     Test,
     /// Also those tests on other kernels.
     Vm,
+    /// Compiling, and measuring beside other tracers.
+    Bench,
 }
 
 impl Scope {
@@ -29,6 +31,7 @@ impl Scope {
         match self {
             Self::Build => Vec::new(),
             Self::Test => TOOLS.to_vec(),
+            Self::Bench => BENCH.to_vec(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
         }
     }
