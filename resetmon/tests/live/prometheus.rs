@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::agent::terminate;
+use crate::compare::Reporter;
 use crate::gateway::{Gateway, RESETMON};
 use crate::netns::Netns;
 use crate::scenario::Whole;
@@ -129,7 +130,7 @@ fn check_series(gateway: &Gateway) -> Result<()> {
         "{refused}: {series:?}"
     );
     let mut seen = vec![("received", "refused", "peer", "", "connecting")];
-    if machine::kernel()?.socketless {
+    if machine::kernel(Reporter::Resetmon)?.socketless {
         seen.push(("sent", "no_listener", "local", "no_socket", "none"));
     }
     for (sent, cause, sender, reason, stage) in seen {
