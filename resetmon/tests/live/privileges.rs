@@ -71,7 +71,7 @@ fn reduced(pid: u32, to: u64) -> Result<()> {
 
 /// A reset is seen, with the process that owned the connection.
 fn reports(agent: &Service, netns: &Netns) -> Result<()> {
-    netns.enter(|| crate::restart::refused(0))??;
+    netns.enter(|| crate::restart::aborted(&crate::restart::listeners()?[0]))??;
     let event = wait_for("the reset", || {
         let events = agent.events(netns)?;
         let received = events

@@ -5,7 +5,6 @@
 //! killed while resets go on.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -21,8 +20,6 @@ use crate::netns::Netns;
 use crate::scenario::Whole;
 use crate::service::{Service, wait_for};
 
-/// Nobody listens there.
-const CLOSED: u16 = 9;
 /// A ring buffer that a storm fills at once, so that the other ways of counting are used too.
 const CONFIG: &str = "ring_buffer_bytes: 65536\n";
 /// Other settings, hence other programs.
@@ -102,9 +99,12 @@ impl Place {
         command.output().context("resetmon detach")
     }
 
-    /// Connects to closed ports, IPv4 and IPv6 in turns.
-    fn refused(&self, times: u64) -> Result<()> {
-        self.netns.enter(|| (0..times).try_for_each(refused))?
+    /// Resets that many connections.
+    fn aborted(&self, times: usize) -> Result<()> {
+        self.netns.enter(|| {
+            let listeners = listeners()?;
+            (listeners.iter().cycle().take(times)).try_for_each(aborted)
+        })?
     }
 }
 
@@ -125,22 +125,23 @@ fn run(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-pub(crate) fn refused(turn: u64) -> Result<()> {
-    let address: SocketAddr = if turn.is_multiple_of(2) {
-        (Ipv4Addr::LOCALHOST, CLOSED).into()
-    } else {
-        (Ipv6Addr::LOCALHOST, CLOSED).into()
-    };
-    match TcpStream::connect(address) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) => Err(error).context("connect to a closed port"),
-        Ok(_) => bail!("somebody listens on {address}"),
-    }
+/// An IPv4 and an IPv6 listener. All connections go to the same two, so that their resets fall
+/// into few aggregates: a bare total names no namespace.
+pub(crate) fn listeners() -> Result<[TcpListener; 2]> {
+    Ok([
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        TcpListener::bind((Ipv6Addr::LOCALHOST, 0))?,
+    ])
+}
+
+/// A connection that its client resets: one reset sent and one received, which every kernel traces.
+pub(crate) fn aborted(listener: &TcpListener) -> Result<()> {
+    let (client, _server) = connection(listener)?;
+    reset(client)
 }
 
 /// A connection: its client, and its server's end.
-fn connection() -> Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+fn connection(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (server, _) = listener.accept()?;
     Ok((client, server))
@@ -159,10 +160,10 @@ fn killed_in_a_storm() -> Result<()> {
     let netns = &place.netns;
     let mut first = place.start("first", CONFIG)?;
     ensure!(first.said()?.contains(" pinned "), "{}", first.said()?);
-    let (client, server) = netns.enter(connection)??;
+    let (client, server) = netns.enter(|| connection(&listeners()?[0]))??;
     let open_before = client.local_addr()?;
 
-    place.refused(100)?;
+    place.aborted(100)?;
     wait_for("the first agent's count", || {
         let sent = first.counted(netns, "sent")?;
         Ok((sent == netns.resets_sent()?).then_some(()))
@@ -172,8 +173,12 @@ fn killed_in_a_storm() -> Result<()> {
     let stormed: Result<Service> = std::thread::scope(|scope| {
         let stormer = scope.spawn(|| {
             netns.enter(|| {
-                while go_on.load(Ordering::Relaxed) {
-                    refused(made.fetch_add(1, Ordering::Relaxed))?;
+                for listener in listeners()?.iter().cycle() {
+                    if !go_on.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    aborted(listener)?;
+                    made.fetch_add(1, Ordering::Relaxed);
                 }
                 anyhow::Ok(())
             })?
@@ -217,7 +222,7 @@ fn killed_in_a_storm() -> Result<()> {
         one + other == kernel,
         "{one} + {other} resets were reported, {kernel} were sent"
     );
-    // Each refused connection is a reset sent and one received, and so is the last one.
+    // Each connection is a reset sent and one received.
     let received = first.counted(netns, "received")? + second.counted(netns, "received")?;
     ensure!(
         received == kernel,
@@ -264,7 +269,7 @@ fn other_version() -> Result<()> {
     );
     ensure!(!said.contains(" took over "), "{said}");
     ensure!(place.set()? != old, "the set of pins is the same");
-    place.refused(10)?;
+    place.aborted(10)?;
     second.stop()?;
     let said = second.said()?;
     ensure!(said.contains("stay attached for the next start"), "{said}");
@@ -279,7 +284,7 @@ fn other_version() -> Result<()> {
     let mut third = place.start("third", OTHER)?;
     let said = third.said()?;
     ensure!(said.contains("TALLY is not pinned"), "{said}");
-    place.refused(10)?;
+    place.aborted(10)?;
     third.stop()?;
     let reported = third.counted(&place.netns, "sent")?;
     ensure!(reported == 10, "{reported} reported of 10");
@@ -338,7 +343,7 @@ fn without_bpffs() -> Result<()> {
         .args(["run", "--pin-dir"])
         .arg(folder.path().join("pins"));
     let mut agent = Service::start(&mut command, &netns, folder.path(), "agent")?;
-    netns.enter(|| refused(0))??;
+    netns.enter(|| aborted(&listeners()?[0]))??;
     agent.stop()?;
     let said = agent.said()?;
     let warnings = said.lines().filter(|line| line.contains("mount -t bpf"));
