@@ -104,6 +104,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::new(Limits {
         max_series: config.metrics.max_series_per_family,
         max_idle: config.metrics.idle_series_ttl,
+        max_label: config.metrics.max_label_length,
     });
     let page = Arc::new(AgentPages::new(
         &attached,

@@ -52,6 +52,8 @@ pub struct Limits {
     /// A series that is idle for longer is removed once it was scraped; never one of
     /// `resetmon_resets_total`.
     pub max_idle: Duration,
+    /// Characters of a label value; what is longer is cut and ends in `…`.
+    pub max_label: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
         Self {
             max_series: 5000,
             max_idle: Duration::from_secs(3600),
+            max_label: 128,
         }
     }
 }
@@ -68,6 +71,7 @@ type ExemplarLabels = [(&'static str, String); 1];
 
 #[derive(Debug)]
 struct State {
+    max_label: usize,
     resets: Bounded<ResetLabels, u64>,
     processes: Bounded<ProcessLabels, u64>,
     routes: Bounded<RouteLabels, CounterWithExemplar<ExemplarLabels>>,
@@ -114,6 +118,7 @@ impl Metrics {
         let histogram = || Histogram::new(BUCKETS);
         Self {
             state: Arc::new(Mutex::new(State {
+                max_label: limits.max_label,
                 resets: Bounded::new(cap, None, u64::default),
                 processes: Bounded::new(cap, idle, u64::default),
                 routes: Bounded::new(cap, idle, CounterWithExemplar::default),
@@ -137,10 +142,11 @@ impl Metrics {
 
     fn record_at(&self, reset: &Reset, now: Instant) {
         let mut state = self.state();
-        *state.resets.at(reset.into(), now) += reset.packets;
-        *state.processes.at(reset.into(), now) += reset.packets;
-        *state.peers.at(reset.into(), now) += reset.packets;
-        if let Some(labels) = RouteLabels::of(reset) {
+        let most = state.max_label;
+        *state.resets.at(ResetLabels::of(reset, most), now) += reset.packets;
+        *state.processes.at(ProcessLabels::of(reset, most), now) += reset.packets;
+        *state.peers.at(PeerLabels::of(reset, most), now) += reset.packets;
+        if let Some(labels) = RouteLabels::of(reset, most) {
             let exemplar = [("id", reset.id.to_string())];
             // A clock that was never set may stand before 1970, which the client library cannot write.
             let time = (reset.time >= Timestamp::UNIX_EPOCH).then(|| SystemTime::from(reset.time));
@@ -152,11 +158,13 @@ impl Metrics {
         if reset.repeat_of.is_some() {
             return;
         }
+        let labels = ConnectionLabels::of(reset, most);
         if let Some(age) = reset.observation.age {
-            state.age.at(reset.into(), now).observe(age.as_secs_f64());
+            let histogram = state.age.at(labels.clone(), now);
+            histogram.observe(age.as_secs_f64());
         }
         if let Some(idle) = idle(&reset.observation) {
-            state.idle.at(reset.into(), now).observe(idle.as_secs_f64());
+            state.idle.at(labels, now).observe(idle.as_secs_f64());
         }
     }
 

@@ -17,9 +17,6 @@ pub(crate) const OTHER: &str = "other";
 /// Value of `reason` where the kernel gives none: received resets, and before Linux 6.10.
 const NO_REASON: &str = "none";
 
-/// Longest label value, bytes; what is cut is shown by `…`.
-pub(crate) const MAX_VALUE: usize = 128;
-
 /// Letters of a container id that are shown, as `docker ps` and `crictl ps` do.
 const SHORT_ID: usize = 12;
 
@@ -103,22 +100,21 @@ labels! {
     }
 }
 
-impl From<&Reset> for ResetLabels {
-    fn from(reset: &Reset) -> Self {
+impl ResetLabels {
+    /// With label values of at most `most` characters, as everywhere here.
+    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
         Self {
             direction: reset.observation.direction,
             sender: reset.diagnosis.sender,
             cause: reset.diagnosis.cause,
             stage: reset.diagnosis.stage,
             reason: match &reset.observation.reason {
-                Some(reason) => bounded(&reason.0),
+                Some(reason) => bounded(&reason.0, most),
                 None => Arc::from(NO_REASON),
             },
         }
     }
-}
 
-impl ResetLabels {
     /// Of resets of which nothing else is known.
     pub(super) fn bare(direction: Direction, sender: Sender) -> Self {
         Self {
@@ -131,12 +127,12 @@ impl ResetLabels {
     }
 }
 
-impl From<&Reset> for ProcessLabels {
+impl ProcessLabels {
     /// The owner of the socket, else who closed it; every name is empty where neither is known.
     ///
     /// The cgroup path gives the pod's uid, not its name and namespace: `pod` is the uid and
     /// `namespace` is empty. `container` is the short container id, else the systemd unit.
-    fn from(reset: &Reset) -> Self {
+    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
         let none: Arc<str> = Arc::from("");
         let owner = reset.owner.as_ref().or(reset.closer.as_ref());
         let process = owner.map(|owner| &*owner.process);
@@ -146,46 +142,48 @@ impl From<&Reset> for ProcessLabels {
         Self {
             direction: reset.observation.direction,
             cause: reset.diagnosis.cause,
-            process: process.map_or_else(|| none.clone(), |process| bounded(&process.name)),
+            process: process.map_or_else(|| none.clone(), |process| bounded(&process.name, most)),
             namespace: none.clone(),
-            pod: pod.map_or_else(|| none.clone(), bounded),
-            container: process.and_then(container_label).unwrap_or(none),
+            pod: pod.map_or_else(|| none.clone(), |pod| bounded(pod, most)),
+            container: process
+                .and_then(|process| container_label(process, most))
+                .unwrap_or(none),
         }
     }
 }
 
 impl RouteLabels {
     /// `None` where the connection is not a configured gateway's.
-    pub(crate) fn of(reset: &Reset) -> Option<Self> {
+    pub(crate) fn of(reset: &Reset, most: usize) -> Option<Self> {
         let route = reset.route.as_ref()?;
         Some(Self {
             direction: reset.observation.direction,
             leg: route.leg,
             cause: reset.diagnosis.cause,
-            gateway: bounded(&route.gateway),
-            route: bounded(&route.route),
-            upstream: bounded(&route.upstream),
+            gateway: bounded(&route.gateway, most),
+            route: bounded(&route.route, most),
+            upstream: bounded(&route.upstream, most),
         })
     }
 }
 
-impl From<&Reset> for PeerLabels {
-    fn from(reset: &Reset) -> Self {
+impl PeerLabels {
+    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
         Self {
             direction: reset.observation.direction,
             cause: reset.diagnosis.cause,
-            peer: bounded(&reset.peer),
+            peer: bounded(&reset.peer, most),
         }
     }
 }
 
-impl From<&Reset> for ConnectionLabels {
-    fn from(reset: &Reset) -> Self {
+impl ConnectionLabels {
+    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
         Self {
             direction: reset.observation.direction,
             leg: reset.leg(),
             route: match &reset.route {
-                Some(route) => bounded(&route.route),
+                Some(route) => bounded(&route.route, most),
                 None => Arc::from(""),
             },
         }
@@ -193,38 +191,41 @@ impl From<&Reset> for ConnectionLabels {
 }
 
 /// Short container id, else the systemd unit.
-fn container_label(process: &Process) -> Option<Arc<str>> {
+fn container_label(process: &Process, most: usize) -> Option<Arc<str>> {
     match &process.container {
         Some(Container { id, .. }) => Some(match id.get(..SHORT_ID) {
-            Some(short) => bounded(&Arc::from(short)),
-            None => bounded(id),
+            Some(short) => bounded(&Arc::from(short), most),
+            None => bounded(id, most),
         }),
-        None => process.unit.as_ref().map(bounded),
+        None => process.unit.as_ref().map(|unit| bounded(unit, most)),
     }
 }
 
-/// A label value of at most [`MAX_VALUE`] bytes that no terminal obeys.
+/// A label value of at most `most` characters that no terminal obeys; `…` ends what is cut.
 ///
 /// The line feed stays, the exposition format escapes it; other control characters are legal there
 /// and would reach whoever reads the page with curl.
-pub(crate) fn bounded(value: &Arc<str>) -> Arc<str> {
+pub(crate) fn bounded(value: &Arc<str>, most: usize) -> Arc<str> {
     let hostile = |letter: char| letter.is_control() && letter != '\n';
-    if value.len() <= MAX_VALUE && !value.contains(hostile) {
+    // No text has more characters than bytes.
+    let fits = value.len() <= most || value.chars().nth(most).is_none();
+    if fits && !value.contains(hostile) {
         return value.clone();
     }
-    let ellipsis = '…';
-    let mut text = String::with_capacity(MAX_VALUE);
-    for letter in value.chars() {
-        let letter = if hostile(letter) {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            letter
-        };
-        if text.len() + letter.len_utf8() > MAX_VALUE - ellipsis.len_utf8() {
-            text.push(ellipsis);
-            break;
-        }
-        text.push(letter);
+    let kept = if fits { most } else { most.saturating_sub(1) };
+    let mut text: String = value
+        .chars()
+        .take(kept)
+        .map(|letter| {
+            if hostile(letter) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                letter
+            }
+        })
+        .collect();
+    if !fits {
+        text.push('…');
     }
     Arc::from(text)
 }
@@ -234,11 +235,13 @@ mod tests {
     use super::*;
     use crate::export::sample;
 
+    const MOST: usize = 40;
+
     #[test]
     fn values_are_bounded_and_harmless() {
-        let exact = "x".repeat(MAX_VALUE);
-        let cut = format!("{}…", "x".repeat(MAX_VALUE - 3));
-        let wide = format!("{}…", "é".repeat(62));
+        let exact = "é".repeat(MOST);
+        let cut = format!("{}…", "é".repeat(MOST - 1));
+        let hostile = format!("{}…", "\u{fffd}".repeat(MOST - 1));
         let rows: &[(&str, &str)] = &[
             ("", ""),
             ("nginx", "nginx"),
@@ -246,14 +249,15 @@ mod tests {
             ("\u{1b}[31mred", "\u{fffd}[31mred"),
             ("a\0b\rc\u{9b}d", "a\u{fffd}b\u{fffd}c\u{fffd}d"),
             (&exact, &exact),
-            (&"x".repeat(MAX_VALUE + 1), &cut),
-            (&"é".repeat(65), &wide),
+            (&"é".repeat(MOST + 1), &cut),
+            (&"\u{7}".repeat(MOST + 1), &hostile),
         ];
         for (value, expected) in rows {
-            let value = bounded(&Arc::from(*value));
+            let value = bounded(&Arc::from(*value), MOST);
             assert_eq!(&*value, *expected);
-            assert!(value.len() <= MAX_VALUE, "{} bytes", value.len());
+            assert!(value.chars().count() <= MOST, "{value}");
         }
+        assert_eq!(&*bounded(&Arc::from("ab"), 0), "…");
     }
 
     #[test]
@@ -292,7 +296,7 @@ mod tests {
         for (process, pod, container) in rows {
             let mut reset = sample::received();
             reset.owner.as_mut().unwrap().process = Arc::new(process);
-            let labels = ProcessLabels::from(&reset);
+            let labels = ProcessLabels::of(&reset, MOST);
             assert_eq!((&*labels.pod, &*labels.container), (pod, container));
             assert_eq!((&*labels.process, &*labels.namespace), ("nginx", ""));
         }
@@ -302,8 +306,8 @@ mod tests {
     fn the_closer_stands_in_for_an_unknown_owner() {
         let mut reset = sample::received();
         reset.closer = reset.owner.take();
-        assert_eq!(&*ProcessLabels::from(&reset).process, "nginx");
+        assert_eq!(&*ProcessLabels::of(&reset, MOST).process, "nginx");
         reset.closer = None;
-        assert_eq!(&*ProcessLabels::from(&reset).process, "");
+        assert_eq!(&*ProcessLabels::of(&reset, MOST).process, "");
     }
 }

@@ -8,6 +8,7 @@ fn limits(max_series: usize) -> Limits {
     Limits {
         max_series,
         max_idle: Duration::from_secs(3600),
+        max_label: 128,
     }
 }
 
@@ -304,6 +305,20 @@ fn hostile_names_cannot_break_the_page() {
         assert!(page.lines().any(|line| line.ends_with(&expected)), "{page}");
         assert!(!page.contains('\u{1b}'));
     }
+}
+
+#[test]
+fn labels_are_as_long_as_the_limit_allows() {
+    let metrics = Metrics::new(Limits {
+        max_label: 16,
+        ..Limits::default()
+    });
+    let mut reset = sample::received();
+    reset.peer = Arc::from("a-name-of-more-than-sixteen");
+    metrics.record(&reset);
+    let page = page(&metrics, Format::Text);
+    assert!(page.contains(r#"peer="a-name-of-more-…"} 1"#), "{page}");
+    assert!(page.contains(r#"upstream="payments"} 1"#), "{page}");
 }
 
 #[test]
