@@ -42,6 +42,7 @@ fn peers_and_processes() -> String {
     let metrics = Metrics::new(Limits {
         max_series: limits.max_series_per_family,
         max_idle: limits.idle_series_ttl,
+        max_label: exporters::LABEL,
     });
     let mut random = Random::of(5, "growth", 0);
     let (mut fed, mut malformed, mut routed) = (0, 0, 0);

@@ -15,7 +15,7 @@ use resetmon::kernel::decode::{Record, decode};
 use resetmon::kernel::reasons::Reasons;
 use resetmon::pipeline::Pipeline;
 
-use super::exporters::{json, page, terminal};
+use super::exporters::{self, json, page, terminal};
 use crate::mutate::{Bytes, Pool};
 use crate::procfs::FakeProc;
 use crate::random::Random;
@@ -76,6 +76,7 @@ impl Default for EndToEnd {
             metrics: Metrics::new(Limits {
                 max_series: 200,
                 max_idle: Duration::from_secs(3600),
+                max_label: exporters::LABEL,
             }),
             count: Count::default(),
         }
