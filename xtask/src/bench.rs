@@ -160,6 +160,9 @@ pub(crate) fn run_inside(workspace: &Workspace, options: &Options) -> Result<()>
     std::fs::write(&file, format!("{document:#}\n"))
         .with_context(|| format!("cannot write {}", file.display()))?;
     println!("\n{}", describe(&machine));
+    if is_busy(machine["load_at_start"].as_str().unwrap_or_default()) {
+        println!("warning: this machine was busy with something else: ratios and times are noise");
+    }
     println!("\n{}", table::render(&rows));
     println!("raw data: {}", file.display());
     if failed.is_empty() {
@@ -179,6 +182,15 @@ fn chosen(names: &[String]) -> impl Iterator<Item = &'static Bench> {
 fn load_average() -> Result<String> {
     let text = std::fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
     Ok(text.trim().to_owned())
+}
+
+/// Whether more than half a CPU was in use before (/proc/loadavg).
+fn is_busy(load: &str) -> bool {
+    let minute = load
+        .split(' ')
+        .next()
+        .and_then(|text| text.parse::<f64>().ok());
+    minute.is_none_or(|load| load > 0.5)
 }
 
 /// What the figures depend on.
@@ -248,6 +260,18 @@ mod tests {
         assert_eq!(parse_hold("3:500"), Ok((3, 500)));
         for wrong in ["", "3", "3:", ":5", "3:-1", "a:b"] {
             assert!(parse_hold(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_busy_machine_is_told_from_a_quiet_one() {
+        for (load, busy) in [
+            ("0.12 3.00 9.00 1/90 5", false),
+            ("0.50 0.10 0.10 1/90 5", false),
+            ("0.51 0.10 0.10 1/90 5", true),
+            ("", true),
+        ] {
+            assert_eq!(is_busy(load), busy, "{load}");
         }
     }
 

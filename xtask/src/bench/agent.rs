@@ -37,7 +37,8 @@ impl Agent {
         std::fs::write(&file, config)
             .with_context(|| format!("cannot write {}", file.display()))?;
         let mut call = Invocation::new(&place.agent)
-            .args(["run", "--listen"])
+            // Each start is one of its own, and nothing stays behind.
+            .args(["run", "--no-pin", "--listen"])
             .arg(SocketAddr::from(ADDRESS).to_string())
             .arg("--config")
             .arg(&file);

@@ -15,6 +15,8 @@ use crate::command::Invocation;
 const READY: Duration = Duration::from_secs(30);
 /// Longest time it gets to end.
 const END: Duration = Duration::from_secs(20);
+/// Between two signals to end.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_micros(500);
 
@@ -103,12 +105,17 @@ impl Background {
     /// # Errors
     /// When it does not end in time.
     pub(crate) fn stop(mut self, signal: Signal) -> Result<String> {
-        // It may have ended by itself, which is what we want.
-        let _ = kill_process(Pid::from_child(&self.child), signal);
         let start = Instant::now();
+        let mut asked = None;
         while self.child.try_wait()?.is_none() {
             if start.elapsed() > END {
                 bail!("`{}` does not end", self.name);
+            }
+            // Some lose a signal that meets them busy.
+            if asked.is_none_or(|at: Instant| at.elapsed() > ASK_AGAIN) {
+                // It may have ended meanwhile, which is what we want.
+                let _ = kill_process(Pid::from_child(&self.child), signal);
+                asked = Some(Instant::now());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
