@@ -20,8 +20,11 @@ use crate::records::{self, bytes_of};
 use crate::targets::exporters;
 use crate::targets::pipeline;
 
+/// Panics where a bound is broken; says what was measured.
+type Test = fn() -> String;
+
 /// The tests of this file.
-pub(crate) const TESTS: &[(&str, fn() -> String)] = &[("growth", peers_and_processes)];
+pub(crate) const TESTS: &[(&str, Test)] = &[("growth", peers_and_processes)];
 
 /// Peers and processes of one round: far beyond what is remembered.
 const PEERS: u32 = 100_000;

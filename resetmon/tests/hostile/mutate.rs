@@ -103,7 +103,7 @@ impl Pool {
                 insert(input, random, &copy);
             }
             4 => {
-                let noise: Vec<u8> = (0..1 + random.below(6)).map(|_| random.byte()).collect();
+                let noise: Vec<u8> = (0..=random.below(6)).map(|_| random.byte()).collect();
                 insert(input, random, &noise);
             }
             5 | 6 if !self.tokens.is_empty() => {

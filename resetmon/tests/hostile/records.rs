@@ -104,7 +104,6 @@ fn task(task: &mut event::Task, random: &mut Random) {
 /// The record that decodes to `observation`, which was decoded with [`TICK`] and [`reason`].
 pub(crate) fn encode(o: &Observation) -> ResetRecord {
     use TcpState::{Closing, FinWait1, FinWait2, LastAck, SynSent, TimeWait};
-    let bit = |set: bool, flag: u32| if set { flag } else { 0 };
     let time_ns = nanos(o.time);
     // The moment this long ago; 0 would say that it is not known, and time does not go below it.
     let then = |since: Option<Duration>| {
@@ -120,24 +119,7 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         Some(SynSent | FinWait1 | LastAck | Closing)
     ));
     let (accept_queue, accept_limit) = o.accept_queue.unwrap_or_default();
-    let f = &o.flags;
     let packet = o.packet.as_ref();
-    let flags = bit(o.trigger.is_some(), flag::TRIGGERED)
-        | bit(packet.is_some(), flag::PACKET)
-        | bit(o.vitals.is_some(), flag::VITALS)
-        | bit(f.dead, flag::DEAD)
-        | bit(o.fin_received, flag::DONE)
-        | bit(f.keepalive, flag::KEEPOPEN)
-        | bit(o.linger.is_some(), flag::LINGER)
-        | bit(f.has_file, flag::HAS_SOCKET)
-        | bit(f.in_task, flag::IN_TASK)
-        | bit(f.mptcp, flag::MPTCP)
-        | flag::STATE_SEEN
-        | bit(o.provisional, flag::PROVISIONAL)
-        | bit(o.retracts, flag::RETRACTS)
-        | bit(f.by_cookie, flag::BY_COOKIE)
-        | bit(f.existing, flag::EXISTING)
-        | bit(f.listener_closed, flag::LISTENER_CLOSED);
     let number = |reason: &Reason| reason.name().parse().unwrap();
     ResetRecord {
         kind: kind::RESET,
@@ -157,7 +139,7 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         remote_addr: words(o.remote),
         netns: o.netns,
         reason: o.reason.as_ref().map_or(REASON_ABSENT, number),
-        flags,
+        flags: flags(o),
         local_port: o.local.port(),
         remote_port: o.remote.port(),
         ticks_since_data_in: ticks(o.since_data_in),
@@ -207,7 +189,7 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
             Some(Role::Client) => role::CLIENT,
             Some(Role::Server) => role::SERVER,
         },
-        shutdown: u8::from(f.receive_shut) | u8::from(f.send_shut) << 1,
+        shutdown: u8::from(o.flags.receive_shut) | (u8::from(o.flags.send_shut) << 1),
         probes_out: vitals.probes_out,
         retransmits_now: vitals.retransmits_now,
         rst_ttl: packet.map_or(0, |packet| packet.ttl),
@@ -217,6 +199,27 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         handshake_ttl: o.handshake_ttl.unwrap_or(0),
         ..zeroed()
     }
+}
+
+fn flags(o: &Observation) -> u32 {
+    let bit = |set: bool, flag: u32| if set { flag } else { 0 };
+    let f = &o.flags;
+    bit(o.trigger.is_some(), flag::TRIGGERED)
+        | bit(o.packet.is_some(), flag::PACKET)
+        | bit(o.vitals.is_some(), flag::VITALS)
+        | bit(f.dead, flag::DEAD)
+        | bit(o.fin_received, flag::DONE)
+        | bit(f.keepalive, flag::KEEPOPEN)
+        | bit(o.linger.is_some(), flag::LINGER)
+        | bit(f.has_file, flag::HAS_SOCKET)
+        | bit(f.in_task, flag::IN_TASK)
+        | bit(f.mptcp, flag::MPTCP)
+        | flag::STATE_SEEN
+        | bit(o.provisional, flag::PROVISIONAL)
+        | bit(o.retracts, flag::RETRACTS)
+        | bit(f.by_cookie, flag::BY_COOKIE)
+        | bit(f.existing, flag::EXISTING)
+        | bit(f.listener_closed, flag::LISTENER_CLOSED)
 }
 
 fn nanos(duration: Duration) -> u64 {

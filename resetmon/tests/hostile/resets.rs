@@ -30,10 +30,9 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
     if observation.reason.is_some() {
         observation.reason = Some(Reason(text(random)));
     }
-    for task in [&mut observation.owner, &mut observation.closer] {
-        if let Some(task) = task {
-            task.comm = text(random);
-        }
+    let tasks = [&mut observation.owner, &mut observation.closer];
+    for task in tasks.into_iter().flatten() {
+        task.comm = text(random);
     }
     if random.one_in(8) {
         observation.age = Some(Duration::MAX);

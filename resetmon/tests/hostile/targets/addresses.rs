@@ -127,8 +127,9 @@ impl Target for Addresses {
             assert_eq!(network.trunc(), *network);
         }
         let mut accepted = listener.is_some() || endpoint.is_some() || network.is_ok();
-        accepted |= told(network) | told(text.parse::<PeerFilter>()) | told(text.parse::<Causes>());
-        accepted |= told(netns(text)) | told(direction(text));
+        accepted |=
+            told(&network) | told(&text.parse::<PeerFilter>()) | told(&text.parse::<Causes>());
+        accepted |= told(&netns(text)) | told(&direction(text));
         if accepted {
             self.pool.keep(text.as_bytes());
         }
@@ -151,8 +152,8 @@ fn round_trip<T: FromStr<Err: Display> + Display + PartialEq + Debug>(text: &str
     Some(value)
 }
 
-fn told<T, E: Display>(result: Result<T, E>) -> bool {
-    if let Err(error) = &result {
+fn told<T, E: Display>(result: &Result<T, E>) -> bool {
+    if let Err(error) = result {
         harmless(error);
     }
     result.is_ok()

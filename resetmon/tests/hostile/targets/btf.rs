@@ -58,7 +58,7 @@ impl Target for KernelTypes {
             let at = 24 + random.below((bytes.len() - 24) / 4) * 4;
             let word = match random.below(4) {
                 0 => random.next() % 400,
-                1 => (random.next() % 20) << 24 | random.next() % 8,
+                1 => ((random.next() % 20) << 24) | (random.next() % 8),
                 _ => random.number(),
             };
             if let Some(place) = bytes.get_mut(at..at + 4) {
@@ -142,5 +142,4 @@ fn inside(btf: &Btf, path: &str, offset: u32) {
         end <= u64::from(longest),
         "{path} ends at {end} of {longest}"
     );
-} at {offset}");
 }

@@ -1,54 +1,39 @@
-//! The kernel's clocks and configuration.
+//! The kernel's clocks.
 
-use resetmon::kernel::clock::{
-    Anchor, Clock, Sample, hz_from_config, hz_from_pair, hz_from_sample,
-};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::mutate::Pool;
+use resetmon::kernel::clock::{Anchor, Clock, Sample, hz_from_pair, hz_from_sample};
+
 use crate::random::Random;
 use crate::run::Target;
 
-/// Samples and configurations.
-#[derive(Debug)]
-pub(crate) struct Clocks {
-    pool: Pool,
-}
-
-impl Default for Clocks {
-    fn default() -> Self {
-        let seeds = [
-            "#\n# Timers\n#\nCONFIG_HZ_250=y\nCONFIG_HZ=250\nCONFIG_SCHED_HRTICK=y\n",
-            "# CONFIG_HZ_100 is not set\nCONFIG_HZ_1000=y\nCONFIG_HZ=1000\r\n",
-        ];
-        let tokens: &[&[u8]] = &[b"CONFIG_HZ=", b"\n", b"-1", b"4294967296", b"0", b"\xff"];
-        Self {
-            pool: Pool::new(seeds, tokens, 512),
-        }
-    }
-}
+/// Samples of clocks, and times.
+#[derive(Debug, Default)]
+pub(crate) struct Clocks;
 
 impl Target for Clocks {
     const NAME: &'static str = "clock";
     const QUICK: u64 = 60_000;
     const REFUSES: bool = true;
-    type Input = (String, [u64; 4]);
+    type Input = [u64; 4];
 
-    fn make(&mut self, random: &mut Random) -> Self::Input {
-        let text = String::from_utf8_lossy(&self.pool.make(random)).into_owned();
-        let seconds = random.next() % 100_000;
-        let fitting = [
-            (1_u64 << 32).wrapping_add(seconds.wrapping_sub(300).wrapping_mul(250)),
-            seconds * 1_000_000_000,
-        ];
-        let any = [random.number(), random.number()];
-        let second = [random.number(), random.number()];
-        let [jiffies, ktime] = if random.one_in(2) { fitting } else { any };
-        (text, [jiffies, ktime, second[0], second[1]])
+    fn make(&mut self, random: &mut Random) -> [u64; 4] {
+        if random.one_in(2) {
+            return [(); 4].map(|()| random.number());
+        }
+        // As a kernel counts: from its start, at one rate.
+        let hz = random.choose(&[24, 100, 250, 300, 1000, 1200]);
+        let after = |random: &mut Random| {
+            let ticks = random.next() % 100_000_000;
+            let jiffies = (1_u64 << 32).wrapping_add(ticks).wrapping_sub(300 * hz);
+            [jiffies, ticks * 1_000_000_000 / hz]
+        };
+        let ([first, at], [second, later]) = (after(random), after(random));
+        [first, at, second, later]
     }
 
-    fn check(&mut self, (text, [jiffies, ktime_ns, more, later]): &Self::Input) -> bool {
-        let hz = hz_from_config(text);
+    fn check(&mut self, [jiffies, ktime_ns, more, later]: &[u64; 4]) -> bool {
         let first = Sample {
             jiffies: *jiffies,
             ktime_ns: *ktime_ns,
@@ -65,18 +50,16 @@ impl Target for Clocks {
         for rate in rates.into_iter().flatten() {
             assert!((24..=1200).contains(&rate.get()));
         }
-        if let Some(hz) = hz {
-            self.pool.keep(text.as_bytes());
-            let clock = Clock::new(hz, Anchor::default());
-            for nanos in [*jiffies, *ktime_ns] {
-                let wall = clock.wall(Duration::from_nanos(nanos));
-                assert_eq!(i128::from(nanos), wall.as_nanosecond());
-            }
-            // Beyond the calendar there is its last day.
-            assert!(clock.wall(Duration::MAX) >= clock.wall(Duration::from_nanos(*more)));
-            assert!(clock.tick() <= Duration::from_secs(1));
-            assert!(clock.ticks(u32::MAX).is_none() && clock.ticks(u32::MAX - 1).is_some());
+        let hz = rates.into_iter().flatten().next();
+        let clock = Clock::new(hz.unwrap_or(NonZeroU32::MIN), Anchor::default());
+        for nanos in [*jiffies, *ktime_ns] {
+            let wall = clock.wall(Duration::from_nanos(nanos));
+            assert_eq!(i128::from(nanos), wall.as_nanosecond());
         }
+        // Beyond the calendar there is its last day.
+        assert!(clock.wall(Duration::MAX) >= clock.wall(Duration::from_nanos(*more)));
+        assert!(clock.tick() <= Duration::from_secs(1));
+        assert!(clock.ticks(u32::MAX).is_none() && clock.ticks(u32::MAX - 1).is_some());
         hz.is_some()
     }
 }

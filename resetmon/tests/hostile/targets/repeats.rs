@@ -42,7 +42,9 @@ fn same_ends(one: &Observation, other: &Observation) -> bool {
 
 fn attempt(o: &Observation) -> bool {
     match o.direction {
-        Direction::Sent => o.trigger.is_some_and(|packet| packet.flags & 18 == 2),
+        Direction::Sent => o
+            .trigger
+            .is_some_and(|packet| packet.syn() && !packet.ack_flag()),
         Direction::Received => o.state_before.or(o.state) == Some(TcpState::SynSent),
     }
 }
@@ -107,7 +109,7 @@ impl Target for Packets {
             let continues = row.as_ref().is_some_and(|row| {
                 let other =
                     matches!((row.cookie, packet.cookie), (Some(one), Some(two)) if one != two);
-                let late = packet.time > row.latest && packet.time - row.latest >= WINDOW;
+                let late = packet.time >= row.latest.saturating_add(WINDOW);
                 !attempt(packet) && !other && !late
             });
             let mut expected = packet.clone();

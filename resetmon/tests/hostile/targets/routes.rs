@@ -116,7 +116,7 @@ impl Target for Lookups {
     type Input = Question;
 
     fn make(&mut self, random: &mut Random) -> Question {
-        let gateways = (0..1 + random.below(3))
+        let gateways = (0..=random.below(3))
             .map(|number| gateway(random, number))
             .collect();
         let addresses = (0..random.below(3))
