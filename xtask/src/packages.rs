@@ -191,7 +191,7 @@ mod tests {
     fn tells_package_lists() {
         let rows = [
             (
-                "deb.debian.org_debian_dists_x_main_binary-amd64_Packages",
+                "mirror.example_debian_dists_x_main_binary-amd64_Packages",
                 true,
             ),
             ("x_binary-amd64_Packages.lz4", true),
