@@ -197,10 +197,9 @@ fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
         }
     }
     let mut counts = Counts::default();
-    let result = call
-        .arg("--")
-        .args(filters)
-        .run_watched(|line| counts.add(parse_test_result(line)));
+    let result = call.arg("--").args(filters).run_watched(|line| {
+        counts.add(parse_test_result(line).or_else(|| parse_closing_line(line)))
+    });
     result.with_context(|| counts.to_string())?;
     if counts.passed == 0 && filters.is_empty() {
         bail!("no test ran");
@@ -305,7 +304,7 @@ fn parse_counts(text: &str, separator: &str, words: [&str; 3]) -> Option<Counts>
     })
 }
 
-/// Reads the closing line of the live-kernel tests.
+/// Reads the closing line of tests with a harness of their own.
 pub(crate) fn parse_closing_line(line: &str) -> Option<Counts> {
     let line = line.trim();
     let counts = parse_counts(line, ", ", ["passed", "failed", "skipped"])?;
