@@ -99,6 +99,9 @@ pub(crate) fn run(workspace: &Workspace, kit: &Kit, options: &Options<'_>) -> Re
     }
     let matrix = Matrix::new(&asked, &runs);
     println!("\n{matrix}");
+    let table = logs.join("table.txt");
+    std::fs::write(&table, matrix.to_string())
+        .with_context(|| format!("cannot write {}", table.display()))?;
     ensure!(
         matrix.is_good(),
         "not everything passed on every kernel; the logs are in {}",
