@@ -198,7 +198,7 @@ fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     }
     let mut counts = Counts::default();
     let result = call.arg("--").args(filters).run_watched(|line| {
-        counts.add(parse_test_result(line).or_else(|| parse_closing_line(line)))
+        counts.add(parse_test_result(line).or_else(|| parse_closing_line(line)));
     });
     result.with_context(|| counts.to_string())?;
     if counts.passed == 0 && filters.is_empty() {
