@@ -336,10 +336,14 @@ impl Running {
     }
 
     /// Waits until the program under the new name runs.
+    ///
+    /// execve gives the name before it lays out the arguments: in between cmdline is empty.
     fn until_comm(&self, comm: &str) {
         let path = format!("/proc/{}/comm", self.0.id());
+        let cmdline = format!("/proc/{}/cmdline", self.0.id());
         for _ in 0..10_000 {
-            if fs::read_to_string(&path).unwrap().trim_end() == comm {
+            let named = fs::read_to_string(&path).unwrap().trim_end() == comm;
+            if named && !fs::read(&cmdline).unwrap().is_empty() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
