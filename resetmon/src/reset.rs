@@ -26,6 +26,8 @@ pub struct Container {
 pub struct Process {
     /// Process id in the initial pid namespace.
     pub pid: u32,
+    /// Its parent when it was first seen, where `/proc` said so.
+    pub parent: Option<u32>,
     /// The name to show and label with: the executable's file name, else `comm`.
     pub name: Arc<str>,
     /// Name of the main thread.

@@ -4,6 +4,10 @@
 //! does not care where they come from.
 
 pub mod address;
+pub mod admin;
+pub mod files;
+pub mod instance;
 pub mod resolve;
+pub mod source;
 pub mod static_file;
 pub mod table;

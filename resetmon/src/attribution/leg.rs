@@ -49,8 +49,10 @@ mod tests {
         RouteTable::new(vec![Gateway {
             name: "edge".into(),
             processes: vec![ProcessPattern::new("nginx")],
+            netns: None,
             listeners: vec![":443".parse().unwrap()],
             routes: vec![Route {
+                listeners: Vec::new(),
                 name: "/".into(),
                 upstreams: vec!["app".into()],
             }],
@@ -105,6 +107,7 @@ mod tests {
     fn owner(name: &str, known_by: KnownBy) -> Owner {
         let process = Arc::new(Process {
             pid: 1,
+            parent: None,
             name: name.into(),
             comm: name.into(),
             exe: None,

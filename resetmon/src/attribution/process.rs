@@ -173,6 +173,7 @@ fn from_entry(task: &Task, entry: &Entry, earlier: Option<&Known>) -> Process {
     let name = exe.as_deref().and_then(file_name);
     Process {
         pid: task.pid,
+        parent: entry.parent,
         name: name.map_or_else(|| Arc::clone(&comm), Arc::from),
         comm,
         exe,
@@ -189,6 +190,7 @@ fn from_record(task: &Task, earlier: Option<&Known>) -> Process {
     let (container, unit) = home(earlier);
     Process {
         pid: task.pid,
+        parent: earlier.and_then(|earlier| earlier.process.parent),
         name: Arc::clone(&comm),
         comm,
         exe: None,

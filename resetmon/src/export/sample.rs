@@ -17,6 +17,7 @@ use crate::reset::{
 pub(crate) fn nginx() -> Process {
     Process {
         pid: 4242,
+        parent: None,
         name: Arc::from("nginx"),
         comm: Arc::from("nginx"),
         exe: Some(Arc::from("/usr/sbin/nginx")),

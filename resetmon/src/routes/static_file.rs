@@ -69,6 +69,7 @@ fn gateway(entry: GatewayEntry, problems: &mut Problems) -> Option<Gateway> {
     let upstreams = upstreams(entry.upstreams, problems);
     let routes = routes(entry.routes, &upstreams, problems);
     Some(Gateway {
+        netns: None,
         processes: processes
             .iter()
             .filter_map(|text| process(text, problems))
@@ -117,6 +118,7 @@ fn routes(
         }
         let name = name(&entry.name, problems);
         routes.extend(name.map(|name| Route {
+            listeners: Vec::new(),
             name,
             upstreams: used,
         }));

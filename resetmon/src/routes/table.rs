@@ -30,6 +30,8 @@ pub struct Gateway {
     pub name: Arc<str>,
     /// Which processes it is; empty: any process, told by addresses alone.
     pub processes: Vec<ProcessPattern>,
+    /// Inode of the network namespace it runs in; `None`: connections of every namespace count.
+    pub netns: Option<u32>,
     /// Where it accepts clients.
     pub listeners: Vec<Listener>,
     /// Its routes.
@@ -45,6 +47,8 @@ pub struct Gateway {
 pub struct Route {
     /// Value of the label `route`.
     pub name: Arc<str>,
+    /// Which of the gateway's listeners lead to it; empty: any of them.
+    pub listeners: Vec<Listener>,
     /// Names of the upstreams it may use.
     pub upstreams: Vec<Arc<str>>,
 }
@@ -65,6 +69,8 @@ pub enum ProcessPattern {
     Name(Arc<str>),
     /// By the path of its executable.
     Exe(Arc<str>),
+    /// By its main process: that one and its children.
+    Tree(u32),
 }
 
 impl ProcessPattern {
@@ -83,6 +89,7 @@ impl ProcessPattern {
     pub fn matches(&self, process: &Process) -> bool {
         match (self, process.exe.as_deref()) {
             (Self::Exe(path), exe) => exe == Some(path),
+            (Self::Tree(pid), _) => process.pid == *pid || process.parent == Some(*pid),
             (Self::Name(name), Some(exe)) => {
                 *name == process.name
                     || *name == process.comm

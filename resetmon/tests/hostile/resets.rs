@@ -92,6 +92,7 @@ fn owner(random: &mut Random) -> Option<Owner> {
     let maybe = |random: &mut Random| (!random.one_in(3)).then(|| text(random));
     let process = Process {
         pid: random.word(),
+        parent: None,
         name: text(random),
         comm: text(random),
         exe: maybe(random),

@@ -104,6 +104,7 @@ fn write_gateway(gateway: &Gateway, line: &mut impl FnMut(usize, &str, String)) 
             .processes
             .iter()
             .map(|pattern| match pattern {
+                ProcessPattern::Tree(_) => unreachable!("no file names a process id"),
                 ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name,
             })
             .collect();

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open, openat, readlinkat};
@@ -23,6 +24,8 @@ const CGROUPS: u64 = 64 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     comm: Vec<u8>,
+    /// Id of the parent.
+    pub(super) parent: Option<u32>,
     /// Path of the executable, also where it has been replaced or removed since.
     pub(super) exe: Option<Vec<u8>>,
     /// Command line, arguments separated by blanks.
@@ -60,7 +63,7 @@ impl Entry {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = open(root.join(pid.to_string()), flags, Mode::empty())?;
         let line = read_file(&dir, "stat", SMALL)?;
-        let ticks = start_ticks(&line).ok_or(Unreadable::Gone)?;
+        let ticks: u128 = stat_field(&line, 22).ok_or(Unreadable::Gone)?;
         if ticks.abs_diff(start.as_nanos() * USER_HZ / 1_000_000_000) > TOLERANCE {
             return Err(Unreadable::Gone);
         }
@@ -71,6 +74,7 @@ impl Entry {
         // Each of these may be missing alone: exe needs ptrace rights, a zombie has neither.
         Ok(Self {
             comm,
+            parent: stat_field(&line, 4),
             exe: readlinkat(&dir, "exe", Vec::new())
                 .ok()
                 .map(|path| without_mark(path.into_bytes())),
@@ -101,11 +105,13 @@ fn read_file(dir: &OwnedFd, name: &str, most: u64) -> Result<Vec<u8>, Unreadable
     }
 }
 
-/// Field 22 of `stat`. The second one, the name, may itself have blanks and parentheses.
-fn start_ticks(stat: &[u8]) -> Option<u128> {
+/// Field `number` of `stat`, counted from 1 and beyond the name: that is the second one and may
+/// itself have blanks and parentheses.
+fn stat_field<T: FromStr>(stat: &[u8], number: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let after = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    after.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+    let after = after.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
+    after.parse().ok()
 }
 
 /// The kernel marks the path of an executable that has been removed or replaced.
@@ -154,10 +160,14 @@ mod tests {
             (Vec::new(), None),
         ] {
             let text = String::from_utf8_lossy(&stat).into_owned();
-            assert_eq!(start_ticks(&stat), expected, "{text}");
+            assert_eq!(stat_field::<u128>(&stat, 22), expected, "{text}");
         }
         let own = std::fs::read("/proc/self/stat").unwrap();
-        assert!(start_ticks(&own).is_some_and(|ticks| ticks > 0));
+        assert!(stat_field::<u128>(&own, 22).is_some_and(|ticks| ticks > 0));
+        assert_eq!(
+            stat_field(&own, 4),
+            Some(std::os::unix::process::parent_id())
+        );
     }
 
     #[test]

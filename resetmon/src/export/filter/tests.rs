@@ -16,6 +16,7 @@ fn one_condition_at_a_time() {
     reset.closer = reset.owner.clone();
     reset.closer.as_mut().unwrap().process = Arc::new(Process {
         pid: 7,
+        parent: None,
         name: Arc::from("bash"),
         comm: Arc::from("sh"),
         ..sample::nginx()

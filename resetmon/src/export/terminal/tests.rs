@@ -104,6 +104,7 @@ fn what_stands_under_a_row() {
         reset.closer = Some(Owner {
             process: Arc::new(Process {
                 pid: 9,
+                parent: None,
                 name: Arc::from("bash"),
                 ..sample::nginx()
             }),

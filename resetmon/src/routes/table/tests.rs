@@ -5,6 +5,7 @@ mod hosts;
 fn process(name: &str, comm: &str, exe: Option<&str>) -> Process {
     Process {
         pid: 7,
+        parent: None,
         name: name.into(),
         comm: comm.into(),
         exe: exe.map(Arc::from),
@@ -31,6 +32,7 @@ fn gateway(
     upstreams: &[(&str, &[&str])],
 ) -> Gateway {
     Gateway {
+        netns: None,
         name: name.into(),
         processes: processes
             .split_whitespace()
@@ -40,6 +42,7 @@ fn gateway(
         routes: routes
             .iter()
             .map(|(name, upstreams)| Route {
+                listeners: Vec::new(),
                 name: (*name).into(),
                 upstreams: names(upstreams),
             })

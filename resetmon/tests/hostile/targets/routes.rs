@@ -89,6 +89,7 @@ fn gateway(random: &mut Random, number: usize) -> Gateway {
         .collect();
     let routes = (0..random.below(4))
         .map(|number| Route {
+            listeners: Vec::new(),
             name: format!("/r{number}").into(),
             upstreams: upstreams
                 .iter()
@@ -102,6 +103,7 @@ fn gateway(random: &mut Random, number: usize) -> Gateway {
         processes: (0..random.below(3))
             .map(|_| ProcessPattern::new(random.pick(NAMES)))
             .collect(),
+        netns: None,
         listeners: some(random, LISTENERS),
         routes,
         upstreams,
@@ -141,6 +143,7 @@ impl Target for Lookups {
                 ]);
                 let process = Process {
                     pid: 1,
+                    parent: None,
                     name: name.into(),
                     comm: name.into(),
                     exe: random.one_in(2).then(|| format!("/usr/sbin/{name}").into()),
