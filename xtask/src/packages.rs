@@ -30,6 +30,13 @@ pub(crate) const TOOLS: [Tool; 7] = [
     tool("nft", "nftables"),
 ];
 
+/// Every gateway whose configuration the tests read, besides nginx.
+pub(crate) const GATEWAYS: [Tool; 3] = [
+    tool("haproxy", "haproxy"),
+    tool("apache2", "apache2-bin"),
+    tool("caddy", "caddy"),
+];
+
 /// Every program that the benchmark calls.
 pub(crate) const BENCH: [Tool; 8] = [
     tool("nginx", "nginx-light"),
@@ -46,7 +53,12 @@ pub(crate) const BENCH: [Tool; 8] = [
 pub(crate) const BUSYBOX: Tool = tool("busybox", "busybox-static");
 
 /// Packages that start a service when installed, with the service.
-const SERVICES: [(&str, &str); 2] = [("nginx-light", "nginx"), ("prometheus", "prometheus")];
+const SERVICES: [(&str, &str); 4] = [
+    ("nginx-light", "nginx"),
+    ("prometheus", "prometheus"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
+];
 
 /// Where apt keeps what it knows of the repositories.
 const LISTS: &str = "/var/lib/apt/lists";
@@ -225,7 +237,10 @@ mod tests {
     fn every_service_is_one_of_a_tool() {
         for (package, service) in SERVICES {
             assert!(
-                TOOLS.contains(&tool(service, package)),
+                TOOLS
+                    .iter()
+                    .chain(&GATEWAYS)
+                    .any(|known| *known == tool(service, package)),
                 "{package} brings no {service}"
             );
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
-use crate::packages::{self, BENCH, BUSYBOX, TOOLCHAIN, TOOLS, Tool};
+use crate::packages::{self, BENCH, BUSYBOX, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
 use crate::{linker, privilege};
@@ -17,7 +17,7 @@ use crate::{linker, privilege};
 pub(crate) enum Scope {
     /// Compiling and running.
     Build,
-    /// Also the live-kernel tests, which call other programs.
+    /// Also the tests, which call other programs.
     Test,
     /// Also those tests on other kernels.
     Vm,
@@ -30,7 +30,7 @@ impl Scope {
     fn tools(self) -> Vec<Tool> {
         match self {
             Self::Build => Vec::new(),
-            Self::Test => TOOLS.to_vec(),
+            Self::Test => TOOLS.into_iter().chain(GATEWAYS).collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
         }

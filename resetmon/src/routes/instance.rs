@@ -1,6 +1,7 @@
 //! One running gateway: its processes, its files as it sees them, its network.
 
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,10 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::files::{FileError, Files};
 
+/// Field of `/proc/PID/stat`: id of the parent.
+const PARENT: usize = 4;
+/// Field of `/proc/PID/stat`: start, ticks since boot.
+const START: usize = 22;
 /// How long a connection may take to be established.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -47,6 +52,48 @@ pub struct Child {
 }
 
 impl Instance {
+    /// The process `pid` of `family` below `proc_root`, and its children.
+    ///
+    /// Errors: the process is gone, or its entry may not be read (`CAP_SYS_PTRACE`).
+    pub fn of(proc_root: &Path, family: &Family, pid: u32) -> std::io::Result<Self> {
+        let entry = proc_root.join(pid.to_string());
+        let lines = |name: &str| -> std::io::Result<Vec<String>> {
+            let bytes = std::fs::read(entry.join(name))?;
+            let parts = bytes.split(|byte| *byte == 0);
+            let mut lines: Vec<String> = parts
+                .map(|part| String::from_utf8_lossy(part).into_owned())
+                .collect();
+            while lines.last().is_some_and(String::is_empty) {
+                lines.pop();
+            }
+            Ok(lines)
+        };
+        let member = family.member(pid).ok_or(std::io::ErrorKind::NotFound)?;
+        let exe = std::fs::read_link(entry.join("exe"))?;
+        let exe = match exe
+            .to_str()
+            .and_then(|path| path.strip_suffix(" (deleted)"))
+        {
+            Some(path) => PathBuf::from(path),
+            None => exe,
+        };
+        let namespace = std::fs::metadata(entry.join("ns/net"));
+        Ok(Self {
+            proc_root: proc_root.to_owned(),
+            pid,
+            start: member.start,
+            exe,
+            arguments: lines("cmdline")?,
+            environment: lines("environ").unwrap_or_default(),
+            directory: std::fs::read_link(entry.join("cwd"))?,
+            netns: namespace
+                .ok()
+                .and_then(|namespace| u32::try_from(namespace.ino()).ok())
+                .unwrap_or(0),
+            children: family.children(proc_root, pid),
+        })
+    }
+
     /// File name of the executable.
     #[must_use]
     pub fn program(&self) -> &str {
@@ -109,6 +156,85 @@ impl Instance {
     fn entry(&self, name: &str) -> PathBuf {
         self.proc_root.join(self.pid.to_string()).join(name)
     }
+}
+
+/// The processes of a node at one moment, by who started whom.
+#[derive(Clone, Debug, Default)]
+pub struct Family(Vec<Member>);
+
+/// One process of a [`Family`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Process id.
+    pub pid: u32,
+    /// Its parent.
+    pub parent: u32,
+    /// Its start, ticks since boot.
+    pub start: u64,
+}
+
+impl Family {
+    /// Every process below `proc_root`; kernel threads, too.
+    ///
+    /// Errors: `proc_root` cannot be listed.
+    pub fn read(proc_root: &Path) -> std::io::Result<Self> {
+        let mut members = Vec::new();
+        for entry in std::fs::read_dir(proc_root)? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // A process that ends meanwhile is not there.
+            let Ok(stat) = std::fs::read(proc_root.join(&name).join("stat")) else {
+                continue;
+            };
+            let stat = String::from_utf8_lossy(&stat);
+            if let Some(parent) = stat_field(&stat, PARENT)
+                && let Some(start) = stat_field(&stat, START)
+            {
+                members.push(Member { pid, parent, start });
+            }
+        }
+        members.sort_unstable_by_key(|member| member.pid);
+        Ok(Self(members))
+    }
+
+    /// All of them, by number.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.0
+    }
+
+    /// The process `pid`.
+    #[must_use]
+    pub fn member(&self, pid: u32) -> Option<&Member> {
+        let found = self.0.binary_search_by_key(&pid, |member| member.pid);
+        found.ok().map(|index| &self.0[index])
+    }
+
+    /// The direct children of `pid`, by number.
+    fn children(&self, proc_root: &Path, pid: u32) -> Vec<Child> {
+        let children = self.0.iter().filter(|member| member.parent == pid);
+        let child = |member: &Member| {
+            let entry = proc_root.join(member.pid.to_string());
+            let bytes = std::fs::read(entry.join("cmdline")).ok()?;
+            let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+            Some(Child {
+                pid: member.pid,
+                start: member.start,
+                cmdline: text.trim_end().to_owned(),
+            })
+        };
+        children.filter_map(child).collect()
+    }
+}
+
+/// Field `number` of `stat`, counted from 1 and beyond the name, which may have blanks and
+/// parentheses.
+fn stat_field<T: std::str::FromStr>(stat: &str, number: usize) -> Option<T> {
+    let (_, after) = stat.rsplit_once(')')?;
+    let after = after.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
+    after.parse().ok()
 }
 
 /// A value of a command-line option: `-c FILE`, `-cFILE`, `--config-path FILE`,
@@ -178,6 +304,40 @@ mod tests {
             let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(option(&arguments, names), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn this_process_as_it_is() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let proc_root = Path::new("/proc");
+        let family = Family::read(proc_root).unwrap();
+        let instance = Instance::of(proc_root, &family, std::process::id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(instance.exe, std::env::current_exe().unwrap());
+        assert_eq!(instance.directory, std::env::current_dir().unwrap());
+        assert_eq!(instance.arguments, std::env::args().collect::<Vec<_>>());
+        assert_eq!(
+            instance.variable("PATH"),
+            std::env::var("PATH").ok().as_deref()
+        );
+        let found = instance
+            .children
+            .iter()
+            .find(|found| found.pid == child.id());
+        assert!(
+            found.is_some_and(|found| found.start >= instance.start),
+            "{instance:?}"
+        );
+        assert_eq!(
+            Instance::of(proc_root, &family, u32::MAX)
+                .unwrap_err()
+                .kind(),
+            std::io::ErrorKind::NotFound
+        );
     }
 
     #[test]
