@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod discovery;
 pub mod files;
 pub mod instance;
 pub mod resolve;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::admin::AdminAddress;
 use super::files::{FileError, Files};
 
 /// Field of `/proc/PID/stat`: id of the parent.
@@ -38,6 +39,10 @@ pub struct Instance {
     pub netns: u32,
     /// Its direct children.
     pub children: Vec<Child>,
+    /// Path of its configuration, where the operator says so.
+    pub config: Option<PathBuf>,
+    /// Where its admin interface answers, where the operator says so.
+    pub admin: Option<AdminAddress>,
 }
 
 /// A child of a gateway's main process.
@@ -69,20 +74,12 @@ impl Instance {
             Ok(lines)
         };
         let member = family.member(pid).ok_or(std::io::ErrorKind::NotFound)?;
-        let exe = std::fs::read_link(entry.join("exe"))?;
-        let exe = match exe
-            .to_str()
-            .and_then(|path| path.strip_suffix(" (deleted)"))
-        {
-            Some(path) => PathBuf::from(path),
-            None => exe,
-        };
         let namespace = std::fs::metadata(entry.join("ns/net"));
         Ok(Self {
             proc_root: proc_root.to_owned(),
             pid,
             start: member.start,
-            exe,
+            exe: without_mark(std::fs::read_link(entry.join("exe"))?),
             arguments: lines("cmdline")?,
             environment: lines("environ").unwrap_or_default(),
             directory: std::fs::read_link(entry.join("cwd"))?,
@@ -91,7 +88,30 @@ impl Instance {
                 .and_then(|namespace| u32::try_from(namespace.ino()).ok())
                 .unwrap_or(0),
             children: family.children(proc_root, pid),
+            config: None,
+            admin: None,
         })
+    }
+
+    /// The same with what the operator says of it.
+    #[must_use]
+    pub fn with(self, config: Option<PathBuf>, admin: Option<AdminAddress>) -> Self {
+        Self {
+            config,
+            admin,
+            ..self
+        }
+    }
+
+    /// True if the process has this process's root directory; false also where that cannot be told.
+    #[must_use]
+    pub fn shares_root(&self) -> bool {
+        let identity = |path: PathBuf| {
+            let root = std::fs::metadata(path).ok()?;
+            Some((root.dev(), root.ino()))
+        };
+        let own = identity(self.proc_root.join("self/root"));
+        own.is_some() && own == identity(self.entry("root"))
     }
 
     /// File name of the executable.
@@ -163,10 +183,12 @@ impl Instance {
 pub struct Family(Vec<Member>);
 
 /// One process of a [`Family`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Process id.
     pub pid: u32,
+    /// Name of its main thread.
+    pub comm: Box<str>,
     /// Its parent.
     pub parent: u32,
     /// Its start, ticks since boot.
@@ -189,10 +211,19 @@ impl Family {
                 continue;
             };
             let stat = String::from_utf8_lossy(&stat);
-            if let Some(parent) = stat_field(&stat, PARENT)
+            let comm = stat
+                .split_once('(')
+                .and_then(|(_, rest)| rest.rsplit_once(')'));
+            if let Some((comm, _)) = comm
+                && let Some(parent) = stat_field(&stat, PARENT)
                 && let Some(start) = stat_field(&stat, START)
             {
-                members.push(Member { pid, parent, start });
+                members.push(Member {
+                    pid,
+                    comm: comm.into(),
+                    parent,
+                    start,
+                });
             }
         }
         members.sort_unstable_by_key(|member| member.pid);
@@ -226,6 +257,17 @@ impl Family {
             })
         };
         children.filter_map(child).collect()
+    }
+}
+
+/// The kernel marks the path of an executable that has been removed or replaced.
+pub(super) fn without_mark(path: PathBuf) -> PathBuf {
+    match path
+        .to_str()
+        .and_then(|text| text.strip_suffix(" (deleted)"))
+    {
+        Some(text) => PathBuf::from(text),
+        None => path,
     }
 }
 

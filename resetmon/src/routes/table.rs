@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
 use super::address::{Endpoint, Listener};
+use super::instance::Instance;
 use super::resolve::Addresses;
 use crate::kernel::observation::Role;
 use crate::reset::{Leg, Process, RouteMatch};
@@ -81,6 +83,16 @@ impl ProcessPattern {
             Self::Exe(Arc::from(text))
         } else {
             Self::Name(Arc::from(text))
+        }
+    }
+
+    /// True if the main process of a gateway is meant.
+    #[must_use]
+    pub fn is_instance(&self, instance: &Instance) -> bool {
+        match self {
+            Self::Exe(path) => instance.exe == Path::new(&**path),
+            Self::Name(name) => instance.program() == &**name,
+            Self::Tree(pid) => instance.pid == *pid,
         }
     }
 

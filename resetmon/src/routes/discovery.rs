@@ -1,0 +1,313 @@
+//! Gateways found by themselves: which processes are one, and what each says of itself now.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::instance::{Family, Instance, Member};
+use super::source::{Reading, Source};
+use super::table::{Gateway, ProcessPattern};
+
+/// How long a gateway that is gone is kept: what its end reset is read a moment later.
+const KEEP: Duration = Duration::from_secs(60);
+/// Most gateways of one node.
+const MAX_GATEWAYS: usize = 1024;
+
+/// The gateways of a node and how to find them.
+pub struct Discovery {
+    proc_root: PathBuf,
+    sources: Vec<Box<dyn Source>>,
+    overrides: Vec<Override>,
+    /// Processes that have been judged, by id.
+    judged: HashMap<u32, Judged>,
+    found: Vec<Known>,
+}
+
+/// What the operator says better than discovery finds out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// Which processes it is about; `None`: every one of the kind.
+    pub process: Option<ProcessPattern>,
+    /// The kind of gateway they are ([`Source::kind`]).
+    pub kind: Arc<str>,
+    /// Name for the label `gateway`.
+    pub name: Option<Arc<str>>,
+    /// Path of the configuration, as the process sees it.
+    pub config: Option<PathBuf>,
+    /// Where its admin interface answers.
+    pub admin: Option<super::admin::AdminAddress>,
+}
+
+/// A process that was looked at, as it was then: one that runs another program since, or has
+/// another parent, is looked at again.
+#[derive(Debug, PartialEq, Eq)]
+struct Judged(Member);
+
+/// A gateway that was found.
+struct Known {
+    instance: Instance,
+    source: usize,
+    name: Option<Arc<str>>,
+    generation: Option<u64>,
+    /// The last reading that succeeded.
+    reading: Option<Reading>,
+    /// Why the latest one did not.
+    error: Option<String>,
+    /// Since when the process is gone.
+    gone: Option<Instant>,
+}
+
+/// A gateway as it stands, for the table and for `resetmon routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the table takes.
+    pub gateway: Gateway,
+    /// The kind.
+    pub kind: &'static str,
+    /// Its main process.
+    pub pid: u32,
+    /// Path of its executable.
+    pub exe: PathBuf,
+    /// Where its routes were read.
+    pub origin: String,
+    /// Why the latest reading failed; the gateway then stands as it was read before, if ever.
+    pub error: Option<String>,
+}
+
+impl std::fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds: Vec<_> = self.sources.iter().map(|source| source.kind()).collect();
+        f.debug_struct("Discovery")
+            .field("proc_root", &self.proc_root)
+            .field("sources", &kinds)
+            .field("found", &self.found.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Discovery {
+    /// Looks below `proc_root`, `/proc` of the initial pid namespace, with these sources.
+    #[must_use]
+    pub fn new(
+        proc_root: PathBuf,
+        sources: Vec<Box<dyn Source>>,
+        overrides: Vec<Override>,
+    ) -> Self {
+        Self {
+            proc_root,
+            sources,
+            overrides,
+            judged: HashMap::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Looks for gateways that came or went and reads the ones that may have changed. True if
+    /// [`Self::found`] has changed by it.
+    ///
+    /// Errors: the processes cannot be listed.
+    pub async fn look(&mut self) -> std::io::Result<bool> {
+        let family = Family::read(&self.proc_root)?;
+        let before = self.found();
+        self.bury(&family);
+        self.find(&family);
+        for known in &mut self.found {
+            if known.gone.is_none() {
+                known.read(self.sources[known.source].as_ref()).await;
+            }
+        }
+        Ok(before != self.found())
+    }
+
+    /// The gateways as they stand, by process id.
+    #[must_use]
+    pub fn found(&self) -> Vec<Found> {
+        let mut found: Vec<Found> = self
+            .found
+            .iter()
+            .map(|known| self.describe(known))
+            .collect();
+        found.sort_by_key(|found| found.pid);
+        let names: Vec<Arc<str>> = found
+            .iter()
+            .map(|found| found.gateway.name.clone())
+            .collect();
+        for (index, name) in names.iter().enumerate() {
+            let same = |other: &&Found| other.kind == found[index].kind;
+            let twins: Vec<&Found> = found
+                .iter()
+                .zip(&names)
+                .filter(|(_, other)| *other == name)
+                .map(|(found, _)| found)
+                .filter(same)
+                .collect();
+            if twins.len() > 1 {
+                let own = twins
+                    .iter()
+                    .filter(|twin| twin.origin == found[index].origin);
+                let suffix = match self.host_name(found[index].pid) {
+                    Some(host) => host,
+                    None if own.count() == 1 => found[index].origin.clone(),
+                    None => found[index].pid.to_string(),
+                };
+                found[index].gateway.name = Arc::from(format!("{name}:{suffix}"));
+            }
+        }
+        found
+    }
+
+    fn describe(&self, known: &Known) -> Found {
+        let kind = self.sources[known.source].kind();
+        let reading = known.reading.clone().unwrap_or_default();
+        let exe = known.instance.exe.to_string_lossy().into_owned();
+        let name = known.name.clone().or(reading.name);
+        Found {
+            gateway: Gateway {
+                name: name.unwrap_or_else(|| Arc::from(kind)),
+                processes: vec![
+                    ProcessPattern::Tree(known.instance.pid),
+                    ProcessPattern::new(&exe),
+                ],
+                netns: Some(known.instance.netns).filter(|netns| *netns != 0),
+                listeners: reading.listeners,
+                routes: reading.routes,
+                upstreams: reading.upstreams,
+                not_understood: reading.not_understood,
+            },
+            kind,
+            pid: known.instance.pid,
+            exe: known.instance.exe.clone(),
+            origin: reading.origin,
+            error: known.error.clone(),
+        }
+    }
+
+    /// What a container calls itself: the pod's or container's host name.
+    fn host_name(&self, pid: u32) -> Option<String> {
+        let known = self.found.iter().find(|known| known.instance.pid == pid)?;
+        if known.instance.shares_root() {
+            return None;
+        }
+        let name = ["POD_NAME", "HOSTNAME"];
+        let mut names = name.iter().filter_map(|name| known.instance.variable(name));
+        names.next().map(str::to_owned)
+    }
+
+    /// Notes who is gone, and forgets who has long been.
+    fn bury(&mut self, family: &Family) {
+        let alive = |pid, start| {
+            family
+                .member(pid)
+                .is_some_and(|member| member.start == start)
+        };
+        for known in &mut self.found {
+            if known.gone.is_none() && !alive(known.instance.pid, known.instance.start) {
+                known.gone = Some(Instant::now());
+            }
+        }
+        self.found
+            .retain(|known| known.gone.is_none_or(|gone| gone.elapsed() < KEEP));
+        self.judged
+            .retain(|pid, judged| family.member(*pid) == Some(&judged.0));
+    }
+
+    /// Judges the processes that are new.
+    fn find(&mut self, family: &Family) {
+        for known in self.found.iter_mut().filter(|known| known.gone.is_none()) {
+            if let Ok(instance) = Instance::of(&self.proc_root, family, known.instance.pid) {
+                known.instance =
+                    instance.with(known.instance.config.take(), known.instance.admin.take());
+            }
+        }
+        for member in family.members() {
+            if self.judged.contains_key(&member.pid) {
+                continue;
+            }
+            self.judged.insert(member.pid, Judged(member.clone()));
+            // Kernel threads have no executable, others may be gone.
+            let Ok(exe) = executable(&self.proc_root, member.pid) else {
+                continue;
+            };
+            let Ok(instance) = Instance::of(&self.proc_root, family, member.pid) else {
+                continue;
+            };
+            let parent = Instance::of(&self.proc_root, family, member.parent).ok();
+            let worker = parent
+                .is_some_and(|parent| parent.exe == exe && parent.arguments == instance.arguments);
+            if worker || self.is_known(&instance) || self.found.len() >= MAX_GATEWAYS {
+                continue;
+            }
+            if let Some(known) = self.judge(instance) {
+                self.found.push(known);
+            }
+        }
+    }
+
+    fn is_known(&self, instance: &Instance) -> bool {
+        let key = (instance.pid, instance.start);
+        let mut found = self.found.iter();
+        found.any(|known| (known.instance.pid, known.instance.start) == key)
+    }
+
+    /// The gateway that `instance` is, if it is one.
+    fn judge(&self, instance: Instance) -> Option<Known> {
+        let by_operator = self.overrides.iter().find(|entry| {
+            entry
+                .process
+                .as_ref()
+                .is_some_and(|p| p.is_instance(&instance))
+        });
+        let source = match by_operator {
+            Some(entry) => self
+                .sources
+                .iter()
+                .position(|source| *source.kind() == *entry.kind),
+            None => self
+                .sources
+                .iter()
+                .position(|source| source.claims(&instance)),
+        }?;
+        let kind = self.sources[source].kind();
+        let entry = by_operator.or_else(|| {
+            let mut overrides = self.overrides.iter();
+            overrides.find(|entry| entry.process.is_none() && *entry.kind == *kind)
+        });
+        let entry = entry.cloned().unwrap_or_default();
+        Some(Known {
+            instance: instance.with(entry.config, entry.admin),
+            source,
+            name: entry.name,
+            generation: None,
+            reading: None,
+            error: None,
+            gone: None,
+        })
+    }
+}
+
+impl Known {
+    async fn read(&mut self, source: &dyn Source) {
+        let generation = source.generation(&self.instance);
+        let done = self.reading.is_some() && self.error.is_none();
+        if done && generation.is_some() && generation == self.generation {
+            return;
+        }
+        match source.read(&self.instance).await {
+            Ok(reading) => {
+                self.reading = Some(reading);
+                self.error = None;
+            }
+            Err(error) => self.error = Some(error.to_string()),
+        }
+        self.generation = generation;
+    }
+}
+
+fn executable(proc_root: &Path, pid: u32) -> std::io::Result<PathBuf> {
+    let path = std::fs::read_link(proc_root.join(pid.to_string()).join("exe"))?;
+    Ok(super::instance::without_mark(path))
+}
+
+#[cfg(test)]
+mod tests;
