@@ -9,7 +9,9 @@ use crate::config::Config;
 
 pub mod detach;
 pub mod doctor;
+mod gateways;
 mod rounds;
+pub mod routes;
 pub mod run;
 pub mod session;
 pub mod signals;
@@ -34,6 +36,8 @@ enum Command {
     Run(run::Args),
     /// Show resets as they happen
     Watch(watch::Args),
+    /// Show the routes as read from the gateways' configuration, and what was not understood
+    Routes(routes::Args),
     /// Detach the probes that `run` left pinned, and say what was removed
     Detach(detach::Args),
     /// Say what this kernel and these privileges allow, what is degraded, and the remedy
@@ -97,6 +101,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::main(args),
         Command::Watch(args) => watch::main(args),
+        Command::Routes(args) => routes::main(&args),
         Command::Detach(args) => detach::main(&args),
         Command::Doctor(args) => return doctor::main(&args),
     };
@@ -113,7 +118,7 @@ fn init_log(cli: &Cli) {
     let capture = match &cli.command {
         Command::Run(args) => Some(&args.capture),
         Command::Watch(args) => Some(&args.capture),
-        Command::Detach(_) | Command::Doctor(_) => None,
+        Command::Routes(_) | Command::Detach(_) | Command::Doctor(_) => None,
     };
     let mut level = match cli.log_level {
         Some(level) => level.level(),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
+use crate::routes::finder;
 use crate::routes::table::Gateway;
 use crate::yaml::{self, Problem};
 
@@ -45,7 +46,9 @@ pub struct Config {
     pub metrics: Metrics,
     /// `peers`: names for the other ends.
     pub peers: Vec<Peer>,
-    /// `gateways`: as the sources of routes describe them.
+    /// `discovery`: gateways that are found by themselves.
+    pub discovery: finder::Settings,
+    /// `gateways`: those that are described by hand.
     pub gateways: Vec<Gateway>,
 }
 
@@ -108,6 +111,7 @@ impl Default for Config {
             events: None,
             metrics: Metrics::default(),
             peers: Vec::new(),
+            discovery: finder::Settings::default(),
             gateways: Vec::new(),
         }
     }

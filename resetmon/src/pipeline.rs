@@ -22,8 +22,10 @@ use crate::kernel::observation::{Observation, Task};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
 use crate::reset::{Owner, Reset, ResetId};
+use crate::routes::discovery::Found;
 use crate::routes::resolve::Addresses;
-use crate::routes::table::RouteTable;
+use crate::routes::source::PROGRAMS;
+use crate::routes::table::{Gateway, RouteTable};
 
 /// How often the wall clock is compared again, in resets' own time: it may be set.
 const ANCHOR_AGE: Duration = Duration::from_secs(10);
@@ -37,8 +39,13 @@ pub struct Pipeline {
     merge: Merge,
     repeats: Repeats,
     processes: Processes,
+    /// Gateways described by hand, and those found.
+    by_hand: Vec<Gateway>,
+    found: Vec<Found>,
     routes: RouteTable,
     peers: PeerNames,
+    /// A process has appeared that may be a gateway.
+    newcomer: bool,
     next_id: u64,
     malformed: u64,
 }
@@ -54,8 +61,11 @@ impl Pipeline {
             merge: Merge::default(),
             repeats: Repeats::default(),
             processes,
+            by_hand: config.gateways.clone(),
+            found: Vec::new(),
             routes: RouteTable::new(config.gateways.clone()),
             peers: peer_names(config),
+            newcomer: false,
             next_id: first_id(Anchor::now().wall.as_second()),
             malformed: 0,
         }
@@ -63,8 +73,32 @@ impl Pipeline {
 
     /// Takes over a new configuration; what host names resolved to is kept.
     pub fn configure(&mut self, config: &Config) {
-        self.routes = RouteTable::new(config.gateways.clone()).with_addresses_of(&self.routes);
+        self.by_hand.clone_from(&config.gateways);
         self.peers = peer_names(config);
+        self.build_routes();
+    }
+
+    /// Takes over the gateways that were found by themselves.
+    pub fn set_found(&mut self, found: &[Found]) {
+        self.found = found.to_vec();
+        self.build_routes();
+    }
+
+    /// True if a process that may be a gateway has appeared since the last call.
+    pub fn take_newcomer(&mut self) -> bool {
+        std::mem::take(&mut self.newcomer)
+    }
+
+    fn build_routes(&mut self) {
+        let mut gateways = self.by_hand.clone();
+        // What the operator describes by hand is not described twice.
+        let by_hand = |found: &&Found| {
+            let mut patterns = self.by_hand.iter().flat_map(|gateway| &gateway.processes);
+            patterns.any(|pattern| pattern.is_executable(&found.exe))
+        };
+        let found = self.found.iter().filter(|found| !by_hand(found));
+        gateways.extend(found.map(|found| found.gateway.clone()));
+        self.routes = RouteTable::new(gateways).with_addresses_of(&self.routes);
     }
 
     /// The routes in force.
@@ -88,7 +122,10 @@ impl Pipeline {
     pub fn feed(&mut self, record: &[u8], mut out: impl FnMut(Reset)) {
         let reasons = &self.reasons;
         match decode(record, self.clock.tick(), |number| reasons.name(number)) {
-            Ok(Record::Process { sighting, .. }) => self.processes.observe(&sighting),
+            Ok(Record::Process { sighting, .. }) => {
+                self.newcomer |= is_gateway(&sighting.exe_name);
+                self.processes.observe(&sighting);
+            }
             Ok(Record::Reset(observation)) => {
                 for observation in self.merge.push(observation) {
                     out(self.finish(observation, 1));
@@ -167,6 +204,13 @@ impl Pipeline {
         }
         self.clock.wall(time)
     }
+}
+
+/// True for an executable by whose name gateways go; the sources then judge by more.
+fn is_gateway(exe_name: &[u8]) -> bool {
+    PROGRAMS
+        .iter()
+        .any(|program| program.as_bytes() == exe_name)
 }
 
 /// Ids of one run begin with the second in which it started, so that no two runs share one.

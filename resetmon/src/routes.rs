@@ -7,6 +7,7 @@ pub mod address;
 pub mod admin;
 pub mod discovery;
 pub mod files;
+pub mod finder;
 pub mod instance;
 pub mod resolve;
 pub mod source;

@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use gateway_ebpf_common::layout::Switches;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::gateways::Gateways;
 use super::rounds::{Progress, Rounds};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
@@ -85,6 +87,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let (listener, address) = listen(args.listen.unwrap_or(config.listen)).await?;
     // Opened with all privileges; the thread that writes starts without them.
     let events = open_events(&args, &config)?;
+    let mut gateways = Gateways::start(&config);
     let capture = session::open(&args.capture, &config, pins)?;
     let events = events.map(EventsTarget::start).transpose()?;
     let mut pipeline = session::pipeline(&capture, &config);
@@ -119,9 +122,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     );
     tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 
-    let traced =
-        switches.has_reason != 0 || attached.has("untraced_v4") && attached.has("untraced_v6");
-    let reconciler = RefCell::new(Reconciler::new(Tracing::of(traced)));
+    let reconciler = RefCell::new(Reconciler::new(tracing_by(&switches, &attached)));
     let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
     let batches = ring::batches(config.ring_buffer_bytes);
     let books = Books {
@@ -132,7 +133,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     let take = |reset: Reset| books.reset(&reset);
     let bare = |direction, packets| books.bare(direction, packets);
-    let mut resolver = session::Resolver::start(pipeline.routes());
+    gateways.first_look(&mut pipeline).await;
     loop {
         tokio::select! {
             request = signals.next() => match request {
@@ -140,7 +141,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
                 Request::Reload => {
                     web.reload();
                     session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
-                    resolver = session::Resolver::start(pipeline.routes());
+                    gateways.reload(&pipeline);
                 }
             },
             _ = look.tick() => {
@@ -160,10 +161,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
                     page.show(&reconciler, &attached);
                 }
             },
-            addresses = resolver.next() => pipeline.set_addresses(&addresses),
+            change = gateways.next() => gateways.apply(change, &mut pipeline),
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
                 metrics.set_malformed(pipeline.malformed());
+                gateways.nudge(&mut pipeline);
             }
         }
     }
@@ -201,6 +203,12 @@ fn serve(
         let _ = stopped.await;
     });
     (stop, tokio::spawn(server))
+}
+
+/// Whether every reset sent is traced here.
+fn tracing_by(switches: &Switches, attached: &Attached) -> Tracing {
+    let untraced = attached.has("untraced_v4") && attached.has("untraced_v6");
+    Tracing::of(switches.has_reason != 0 || untraced)
 }
 
 /// Takes everything that is in the ring buffer now, in turns with the HTTP server.

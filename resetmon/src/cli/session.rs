@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::AbortHandle;
 
 use super::CaptureArgs;
 use crate::attribution::process::{CAPACITY, Processes};
@@ -16,13 +14,8 @@ use crate::kernel::pin::PinDir;
 use crate::kernel::privilege;
 use crate::kernel::probes::Verdict;
 use crate::pipeline::Pipeline;
-use crate::routes::resolve::{Addresses, resolve};
 use crate::routes::table::RouteTable;
 
-/// How often host names are looked up.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
-/// How long one look-up may take.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 /// What a look-up that hangs gets when the command ends.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
 
@@ -106,6 +99,7 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
         ("detail_rate", new.detail_rate != config.detail_rate),
         ("events", new.events != config.events),
         ("metrics", new.metrics != config.metrics),
+        ("discovery", new.discovery != config.discovery),
         ("log_level", new.log_level != config.log_level),
     ] {
         if changed {
@@ -122,63 +116,5 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
 pub(super) fn warn_of_routes(routes: &RouteTable) {
     for warning in routes.warnings() {
         tracing::warn!("routes: {warning}");
-    }
-}
-
-/// Looks host names up now and then, in the background.
-pub(super) struct Resolver {
-    answers: Option<Receiver<Addresses>>,
-    task: Option<AbortHandle>,
-}
-
-impl Resolver {
-    /// For the host names of `routes`; needs a running event loop.
-    pub(super) fn start(routes: &RouteTable) -> Self {
-        let names = routes.host_names();
-        if names.is_empty() {
-            return Self {
-                answers: None,
-                task: None,
-            };
-        }
-        let (send, answers) = channel(1);
-        let task = tokio::spawn(async move {
-            loop {
-                let resolution = resolve(names.clone(), RESOLVE_LIMIT).await;
-                for (name, reason) in &resolution.failed {
-                    tracing::warn!(
-                        "the host name {name} of the configuration has no address: {reason}"
-                    );
-                }
-                if send.send(resolution.addresses).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(RESOLVE_EVERY).await;
-            }
-        });
-        Self {
-            answers: Some(answers),
-            task: Some(task.abort_handle()),
-        }
-    }
-
-    /// Waits for the next answers; for ever if there is nothing to look up.
-    ///
-    /// Dropping the future before it is done loses nothing.
-    pub(super) async fn next(&mut self) -> Addresses {
-        if let Some(answers) = &mut self.answers
-            && let Some(addresses) = answers.recv().await
-        {
-            return addresses;
-        }
-        std::future::pending().await
-    }
-}
-
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::gateways::Gateways;
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::export::filter::{self, Causes, Filter, PeerFilter};
@@ -84,6 +85,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 async fn watch(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut config = session::load_config(args.capture.config.as_deref())?;
+    let mut gateways = Gateways::start(&config);
     let capture = session::open(&args.capture, &config, None)?;
     let mut pipeline = session::pipeline(&capture, &config);
     let Capture {
@@ -103,14 +105,14 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     screen.header();
 
     let mut bare: Vec<(Direction, u64)> = Vec::new();
-    let mut resolver = session::Resolver::start(pipeline.routes());
+    gateways.first_look(&mut pipeline).await;
     while screen.open() {
         tokio::select! {
             request = signals.next() => match request {
                 Request::Stop => break,
                 Request::Reload => {
                     session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
-                    resolver = session::Resolver::start(pipeline.routes());
+                    gateways.reload(&pipeline);
                 }
             },
             _ = look.tick() => {
@@ -119,9 +121,10 @@ async fn watch(args: Args) -> anyhow::Result<()> {
                     .context(COUNTERS)?;
                 screen.flush();
             }
-            addresses = resolver.next() => pipeline.set_addresses(&addresses),
+            change = gateways.next() => gateways.apply(change, &mut pipeline),
             result = pump(&mut ring, &mut pipeline, |reset| screen.show(&reset)) => {
                 result.context("the ring buffer cannot be read")?;
+                gateways.nudge(&mut pipeline);
                 screen.flush();
             }
         }

@@ -7,6 +7,8 @@ use serde_saphyr::Spanned;
 
 use super::{Config, Metrics, Peer, value};
 use crate::routes::address;
+use crate::routes::discovery::Override;
+use crate::routes::finder::Settings;
 use crate::routes::static_file::{self, GatewayEntry, Names};
 use crate::yaml::{self, OneOrMany, Problem, Problems, Text};
 
@@ -21,6 +23,7 @@ struct ConfigFile {
     events: Option<EventsSection>,
     metrics: Option<MetricsSection>,
     peers: Option<Vec<PeerEntry>>,
+    discovery: Option<DiscoverySection>,
     gateways: Option<Vec<GatewayEntry>>,
 }
 
@@ -46,6 +49,25 @@ struct MetricsSection {
 struct PeerEntry {
     name: Text,
     cidr: Spanned<OneOrMany>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiscoverySection {
+    enabled: Option<Text>,
+    interval: Option<Text>,
+    enter_network_namespaces: Option<Text>,
+    gateways: Option<Vec<OverrideEntry>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverrideEntry {
+    kind: Text,
+    process: Option<Text>,
+    name: Option<Text>,
+    config: Option<Text>,
+    admin: Option<Text>,
 }
 
 /// The configuration in `text`, or everything that is wrong with it.
@@ -97,6 +119,11 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         problems,
     );
     config.peers = peers(file.peers.unwrap_or_default(), problems);
+    discovery(
+        &mut config.discovery,
+        file.discovery.unwrap_or_default(),
+        problems,
+    );
     config.gateways = static_file::gateways(file.gateways.unwrap_or_default(), problems);
     config
 }
@@ -150,6 +177,50 @@ fn metrics(metrics: &mut Metrics, section: MetricsSection, problems: &mut Proble
         bits(128),
         problems,
     );
+}
+
+fn discovery(settings: &mut Settings, section: DiscoverySection, problems: &mut Problems) {
+    set(
+        &mut settings.enabled,
+        section.enabled,
+        value::flag,
+        problems,
+    );
+    set(
+        &mut settings.interval,
+        section.interval,
+        value::interval,
+        problems,
+    );
+    set(
+        &mut settings.enter_network_namespaces,
+        section.enter_network_namespaces,
+        value::flag,
+        problems,
+    );
+    for entry in section.gateways.unwrap_or_default() {
+        let path = |text: Option<Text>, problems: &mut Problems| {
+            text.and_then(|text| problems.keep(text.referenced, value::path(&text.value)))
+        };
+        let kind = problems.keep(
+            entry.kind.referenced,
+            value::gateway_kind(&entry.kind.value),
+        );
+        let found = Override {
+            kind: kind.unwrap_or_default(),
+            process: entry
+                .process
+                .and_then(|text| static_file::process(&text, problems)),
+            name: entry
+                .name
+                .and_then(|text| static_file::name(&text, problems)),
+            config: path(entry.config, problems),
+            admin: entry
+                .admin
+                .and_then(|text| problems.keep(text.referenced, value::admin(&text.value))),
+        };
+        settings.overrides.push(found);
+    }
 }
 
 fn peers(entries: Vec<PeerEntry>, problems: &mut Problems) -> Vec<Peer> {

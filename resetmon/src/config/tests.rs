@@ -3,6 +3,10 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::routes::admin::AdminAddress;
+use crate::routes::discovery::Override;
+use crate::routes::finder::Settings;
+use crate::routes::table::ProcessPattern;
 
 fn errors(text: &str) -> String {
     Config::parse(text, "x.yaml").unwrap_err().to_string()
@@ -30,7 +34,9 @@ fn values_are_read() {
     let config = Config::parse(
         "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nevents: {path: /tmp/r.json}\n\
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
-         peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n",
+         peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n\
+         discovery: {enabled: false, interval: 1m, enter_network_namespaces: true, gateways:\n\
+         [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: nginx, admin: \"unix:/a\"}]}\n",
         "x",
     )
     .unwrap();
@@ -53,6 +59,25 @@ fn values_are_read() {
             name: "office".into(),
             networks: vec!["192.0.2.0/24".parse().unwrap()],
         }],
+        discovery: Settings {
+            enabled: false,
+            interval: Duration::from_secs(60),
+            enter_network_namespaces: true,
+            overrides: vec![
+                Override {
+                    process: Some(ProcessPattern::new("/opt/e")),
+                    kind: "envoy".into(),
+                    name: Some("e".into()),
+                    config: Some("/etc/e".into()),
+                    admin: Some(AdminAddress::Tcp("127.0.0.1:1".parse().unwrap())),
+                },
+                Override {
+                    kind: "nginx".into(),
+                    admin: Some(AdminAddress::Unix("/a".into())),
+                    ..Override::default()
+                },
+            ],
+        },
         gateways: Vec::new(),
     };
     assert_eq!(config, expected);
@@ -397,6 +422,10 @@ fn the_reference_is_valid_and_shows_the_defaults() {
         web_config: Some("/etc/resetmon/web.yaml".into()),
         events: Some(EventsPath::Stdout),
         peers: config.peers.clone(),
+        discovery: Settings {
+            overrides: config.discovery.overrides.clone(),
+            ..Settings::default()
+        },
         gateways: config.gateways.clone(),
         ..Config::default()
     };

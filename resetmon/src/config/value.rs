@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 
 use super::EventsPath;
+use crate::routes::admin::AdminAddress;
+use crate::routes::source;
 
 /// Least size of a ring buffer: a multiple of every page size that Linux uses (4 to 64 KiB).
 const MIN_RING: u32 = 64 << 10;
@@ -63,6 +66,58 @@ pub(super) fn ring_buffer(text: &str) -> Result<u32, String> {
                 text.escape_debug()
             )
         })
+}
+
+/// True or false.
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!(
+            "`{}` is neither true nor false",
+            other.escape_debug()
+        )),
+    }
+}
+
+/// Time between two looks, 1 s to 1 h.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(format!(
+            "`{}` is not between 1s and 1h",
+            text.escape_debug()
+        ))
+    }
+}
+
+/// A kind of gateway that is found by itself.
+pub(super) fn gateway_kind(text: &str) -> Result<Arc<str>, String> {
+    let sources = source::all();
+    let kinds: Vec<&str> = sources.iter().map(|source| source.kind()).collect();
+    if kinds.contains(&text) {
+        return Ok(Arc::from(text));
+    }
+    Err(format!(
+        "`{}` is no kind of gateway; allowed: {}",
+        text.escape_debug(),
+        kinds.join(", ")
+    ))
+}
+
+/// Where an admin interface answers.
+pub(super) fn admin(text: &str) -> Result<AdminAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(AdminAddress::Unix(self::path(path)?));
+    }
+    text.parse().map(AdminAddress::Tcp).map_err(|_| {
+        format!(
+            "`{}` is no admin address; write ip:port, as 127.0.0.1:9901, or unix:/path",
+            text.escape_debug()
+        )
+    })
 }
 
 /// Where JSON lines go.

@@ -14,6 +14,8 @@ mod detail;
 mod tests;
 mod text;
 
+pub use text::columns;
+
 use text::{cell, clean, cut, endpoints, width};
 
 /// How lines are laid out.

@@ -103,7 +103,32 @@ const FOR_MAPS: [&[Capability]; 3] = [&[], &[Capability::CAP_BPF], &[Capability:
 ///
 /// Errors: the kernel, or a filter of system calls, refuses.
 pub fn reduce(can_read: impl Fn() -> bool) -> Result<CapsHashSet, String> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    let held = forgo()?;
+    for for_maps in FOR_MAPS {
+        let kept = kept(&held, for_maps);
+        caps::set(None, CapSet::Effective, &kept).map_err(|e| failed("effective", &e))?;
+        if can_read() {
+            caps::set(None, CapSet::Permitted, &kept).map_err(|e| failed("permitted", &e))?;
+            return Ok(kept);
+        }
+    }
+    caps::set(None, CapSet::Effective, &held).map_err(|e| failed("effective", &e))?;
+    Err("the maps cannot be read with fewer".to_owned())
+}
+
+/// Gives up what a thread that reads no maps does not need, but for `more`; returns what is left.
+///
+/// Errors: the kernel, or a filter of system calls, refuses.
+pub fn reduce_to(more: &[Capability]) -> Result<CapsHashSet, String> {
+    let kept = kept(&forgo()?, more);
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept).map_err(|e| failed("capabilities", &e))?;
+    }
+    Ok(kept)
+}
+
+/// Gives up all ways to gain capabilities; returns those that this thread has.
+fn forgo() -> Result<CapsHashSet, String> {
     let held = caps::read(None, CapSet::Permitted).map_err(|e| failed("permitted", &e))?;
     rustix::thread::set_no_new_privs(true).map_err(|e| failed("no_new_privs", &e))?;
     // The bounding set needs a capability itself, so it comes before the others.
@@ -115,16 +140,11 @@ pub fn reduce(can_read: impl Fn() -> bool) -> Result<CapsHashSet, String> {
     }
     caps::clear(None, CapSet::Ambient).map_err(|e| failed("ambient", &e))?;
     caps::clear(None, CapSet::Inheritable).map_err(|e| failed("inheritable", &e))?;
-    for for_maps in FOR_MAPS {
-        let kept = kept(&held, for_maps);
-        caps::set(None, CapSet::Effective, &kept).map_err(|e| failed("effective", &e))?;
-        if can_read() {
-            caps::set(None, CapSet::Permitted, &kept).map_err(|e| failed("permitted", &e))?;
-            return Ok(kept);
-        }
-    }
-    caps::set(None, CapSet::Effective, &held).map_err(|e| failed("effective", &e))?;
-    Err("the maps cannot be read with fewer".to_owned())
+    Ok(held)
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{what}: {error}")
 }
 
 /// What of `held` serves after the start, with `more`.

@@ -256,7 +256,7 @@ impl Discovery {
             entry
                 .process
                 .as_ref()
-                .is_some_and(|p| p.is_instance(&instance))
+                .is_some_and(|p| p.is_executable(&instance.exe))
         });
         let source = match by_operator {
             Some(entry) => self

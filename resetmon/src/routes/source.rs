@@ -80,6 +80,19 @@ pub enum SourceError {
     Invalid(String),
 }
 
+/// File names of the executables that the sources look for: when one appears, it is worth a look.
+pub const PROGRAMS: &[&str] = &[
+    "nginx",
+    "openresty",
+    "haproxy",
+    "envoy",
+    "apache2",
+    "httpd",
+    "caddy",
+    "traefik",
+    "apinto",
+];
+
 /// Every source that finds its gateways by itself.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {

@@ -142,7 +142,8 @@ fn unknown_upstream(name: &str, upstreams: &[Upstream]) -> String {
     )
 }
 
-fn process(text: &Text, problems: &mut Problems) -> Option<ProcessPattern> {
+/// A process by name or by path.
+pub fn process(text: &Text, problems: &mut Problems) -> Option<ProcessPattern> {
     let name = name(text, problems)?;
     if !name.starts_with('/') && name.contains('/') {
         problems.at(

@@ -4,6 +4,7 @@
 //! where several answers fit equally well, the label is the sorted set of them, joined by `|`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
 use super::address::{Endpoint, Listener};
-use super::instance::Instance;
 use super::resolve::Addresses;
 use crate::kernel::observation::Role;
 use crate::reset::{Leg, Process, RouteMatch};
@@ -86,13 +86,13 @@ impl ProcessPattern {
         }
     }
 
-    /// True if the main process of a gateway is meant.
+    /// True if processes of this executable are meant.
     #[must_use]
-    pub fn is_instance(&self, instance: &Instance) -> bool {
+    pub fn is_executable(&self, exe: &Path) -> bool {
         match self {
-            Self::Exe(path) => instance.exe == Path::new(&**path),
-            Self::Name(name) => instance.program() == &**name,
-            Self::Tree(pid) => instance.pid == *pid,
+            Self::Exe(path) => exe == Path::new(&**path),
+            Self::Name(name) => exe.file_name() == Some(OsStr::new(&**name)),
+            Self::Tree(_) => false,
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use resetmon::config::{Config, EventsPath, Metrics};
+use resetmon::routes::discovery::Override;
+use resetmon::routes::finder::Settings;
 use resetmon::routes::table::{Gateway, ProcessPattern};
 
 /// A file that says what `config` says, every value in double quotes.
@@ -17,6 +19,7 @@ pub(crate) fn of(config: &Config) -> String {
         events,
         metrics,
         peers,
+        discovery,
         gateways,
     } = config;
     let mut text = String::new();
@@ -59,6 +62,7 @@ pub(crate) fn of(config: &Config) -> String {
         line(2, "- name", quoted(&peer.name));
         line(4, "cidr", list(&peer.networks));
     }
+    write_discovery(discovery, &mut line);
     line(
         0,
         "gateways",
@@ -72,6 +76,55 @@ pub(crate) fn of(config: &Config) -> String {
         write_gateway(gateway, &mut line);
     }
     text
+}
+
+fn write_discovery(settings: &Settings, line: &mut impl FnMut(usize, &str, String)) {
+    let Settings {
+        enabled,
+        interval,
+        enter_network_namespaces,
+        overrides,
+    } = settings;
+    line(0, "discovery", String::new());
+    line(2, "enabled", enabled.to_string());
+    line(2, "interval", quoted(&format!("{interval:#?}")));
+    line(
+        2,
+        "enter_network_namespaces",
+        enter_network_namespaces.to_string(),
+    );
+    for (number, entry) in overrides.iter().enumerate() {
+        let Override {
+            process,
+            kind,
+            name,
+            config,
+            admin,
+        } = entry;
+        if number == 0 {
+            line(2, "gateways", String::new());
+        }
+        line(4, "- kind", quoted(kind));
+        let process = process.as_ref().map(|pattern| match pattern {
+            ProcessPattern::Tree(_) => unreachable!("no file names a process id"),
+            ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name.to_string(),
+        });
+        let admin = admin.as_ref().map(ToString::to_string);
+        let config = config
+            .as_ref()
+            .map(|path| path.to_str().unwrap().to_owned());
+        let name = name.as_ref().map(ToString::to_string);
+        for (key, value) in [
+            ("process", process),
+            ("name", name),
+            ("config", config),
+            ("admin", admin),
+        ] {
+            if let Some(value) = value {
+                line(6, key, quoted(&value));
+            }
+        }
+    }
 }
 
 fn write_metrics(metrics: &Metrics, line: &mut impl FnMut(usize, &str, String)) {

@@ -138,6 +138,30 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Rows as columns that are two blanks apart, each row `indent` blanks in and ended by a line feed.
+///
+/// The last column is as wide as it is.
+#[must_use]
+pub fn columns<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| width(&row[column]));
+        cells.max().unwrap_or(0)
+    });
+    let mut text = String::new();
+    for row in rows {
+        let mut line = " ".repeat(indent);
+        for (column, content) in row.iter().enumerate() {
+            line.push_str(content);
+            if column + 1 < N {
+                line.push_str(&" ".repeat(widths[column] - width(content) + 2));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
