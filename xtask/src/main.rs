@@ -56,15 +56,13 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Set up when needed, build, check format and lints, run the unit and live-kernel tests
+    /// Set up when needed, build, and run everything: format, lints, unit tests, live-kernel tests
+    /// on this kernel and, in virtual machines, on the oldest and the newest one supported
     Test {
-        /// Leave out the live-kernel tests, which need root and the test tools
-        #[arg(long, conflicts_with = "live")]
-        unit: bool,
-        /// Only the live-kernel tests
-        #[arg(long)]
-        live: bool,
-        /// Run only tests whose names contain one of these, and no checks of format and lints
+        #[command(flatten)]
+        choice: Choice,
+        /// Run only tests whose names contain one of these: no checks of format and lints, and no
+        /// virtual machines unless --vm is given
         filters: Vec<String>,
     },
     /// Run the live-kernel tests on other kernels, each in a virtual machine; needs no root
@@ -91,6 +89,40 @@ enum Task {
     Bench(bench::Options),
 }
 
+/// The part of the tests that is asked for.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line, of which one at most is set"
+)]
+struct Choice {
+    /// Leave out the virtual machines: a quick run, on this kernel alone
+    #[arg(long)]
+    no_vm: bool,
+    /// Only what needs neither root nor the test tools: format, lints and unit tests
+    #[arg(long)]
+    unit: bool,
+    /// Only the live-kernel tests on this kernel (they need root)
+    #[arg(long)]
+    live: bool,
+    /// Only the live-kernel tests in virtual machines (`cargo xtask vm` chooses the kernels)
+    #[arg(long)]
+    vm: bool,
+}
+
+impl Choice {
+    fn part(&self) -> Part {
+        match (self.no_vm, self.unit, self.live, self.vm) {
+            (true, ..) => Part::Native,
+            (_, true, ..) => Part::Unit,
+            (_, _, true, _) => Part::Live,
+            (.., true) => Part::Vm,
+            _ => Part::All,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match perform(Cli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,7 +138,7 @@ fn perform(task: Task) -> Result<()> {
     match task {
         Task::Setup { check: true } => setup::check(&workspace),
         Task::Setup { check: false } => {
-            setup::ensure(&workspace, Scope::Test, true)?;
+            setup::ensure(&workspace, Scope::Vm, true)?;
             Ok(())
         }
         Task::Build { release } => {
@@ -117,20 +149,12 @@ fn perform(task: Task) -> Result<()> {
             let kit = setup::ensure(&workspace, Scope::Build, false)?;
             run::run(&workspace, &kit, release, &args)
         }
-        Task::Test {
-            unit,
-            live,
-            filters,
-        } => {
-            let part = match (unit, live) {
-                (true, _) => Part::Unit,
-                (_, true) => Part::Live,
-                (false, false) => Part::All,
-            };
-            let scope = if part == Part::Unit {
-                Scope::Build
-            } else {
-                Scope::Test
+        Task::Test { choice, filters } => {
+            let part = choice.part();
+            let scope = match part {
+                Part::Unit => Scope::Build,
+                Part::Native | Part::Live => Scope::Test,
+                Part::All | Part::Vm => Scope::Vm,
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
@@ -159,7 +183,7 @@ fn perform(task: Task) -> Result<()> {
                 refresh,
                 filters: &filters,
             };
-            vm::run(&workspace, &kit, &options)
+            vm::run(&workspace, &kit, &options).map(|_| ())
         }
     }
 }
@@ -203,7 +227,26 @@ mod tests {
 
     #[test]
     fn parts_exclude_each_other() {
-        assert!(Cli::try_parse_from(["xtask", "test", "--unit", "--live"]).is_err());
-        assert!(Cli::try_parse_from(["xtask", "test", "--live", "nginx", "ipv6"]).is_ok());
+        let rows = [
+            (None, Part::All),
+            (Some("--no-vm"), Part::Native),
+            (Some("--unit"), Part::Unit),
+            (Some("--live"), Part::Live),
+            (Some("--vm"), Part::Vm),
+        ];
+        for (flag, part) in rows {
+            let words = ["xtask", "test"].into_iter().chain(flag);
+            let cli = Cli::try_parse_from(words.chain(["nginx", "ipv6"]));
+            let Task::Test { choice, filters } = cli.unwrap().task else {
+                panic!("not the task `test`");
+            };
+            assert_eq!((choice.part(), filters.len()), (part, 2), "{flag:?}");
+        }
+        for (one, _) in &rows[1..] {
+            for (other, _) in &rows[1..] {
+                let words = ["xtask", "test"].into_iter().chain(*one).chain(*other);
+                assert!(Cli::try_parse_from(words).is_err(), "{one:?} {other:?}");
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Tool {
 }
 
 /// Every program that the live-kernel tests call.
-pub(crate) const TOOLS: [Tool; 7] = [
+pub(crate) const TOOLS: [Tool; 9] = [
     tool("nginx", "nginx-light"),
     tool("curl", "curl"),
     tool("prometheus", "prometheus"),
@@ -28,6 +28,8 @@ pub(crate) const TOOLS: [Tool; 7] = [
     tool("ip", "iproute2"),
     tool("ss", "iproute2"),
     tool("nft", "nftables"),
+    tool("bpftool", "bpftool"),
+    tool("setpriv", "util-linux"),
 ];
 
 /// Every gateway whose configuration the tests read, besides nginx.

@@ -169,7 +169,7 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     if report {
         println!("eBPF compiler: {}", describe(&toolchain));
         println!("eBPF linker: {}", linker.display());
-        if scope == Scope::Test {
+        if matches!(scope, Scope::Test | Scope::Vm) {
             println!("test tools: all present");
         }
     }
@@ -199,7 +199,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         say_rejected(&found.rejected);
         missing.push("eBPF compiler");
     }
-    for tool in packages::missing(Scope::Test.tools(), &dirs) {
+    for tool in packages::missing(Scope::Vm.tools(), &dirs) {
         println!("test tool {}: missing", tool.program);
         missing.push(tool.program);
     }

@@ -9,17 +9,21 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
-use crate::{build, privilege};
+use crate::{build, privilege, vm};
 
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Everything.
     All,
+    /// Everything but the virtual machines.
+    Native,
     /// Format, lints and the tests that touch no kernel.
     Unit,
-    /// The live-kernel tests.
+    /// The live-kernel tests on the running kernel.
     Live,
+    /// The live-kernel tests on the oldest and the newest kernel supported, in virtual machines.
+    Vm,
 }
 
 /// The name of the live-kernel tests, a harness of its own in `resetmon/tests`.
@@ -38,12 +42,16 @@ enum Stage {
     Unit,
     Doc,
     Live,
+    Machines,
 }
 
 impl Stage {
     /// Whether it compiles the agent, which embeds the eBPF object.
     fn needs_object(self) -> bool {
-        matches!(self, Self::Lint | Self::Unit | Self::Doc | Self::Live)
+        matches!(
+            self,
+            Self::Lint | Self::Unit | Self::Doc | Self::Live | Self::Machines
+        )
     }
 }
 
@@ -57,17 +65,23 @@ impl fmt::Display for Stage {
             Self::Unit => "unit tests",
             Self::Doc => "doc tests",
             Self::Live => "live-kernel tests",
+            Self::Machines => "virtual machines",
         })
     }
 }
 
-/// The stages of `part`, in order. Filters choose tests, so checks are left out.
+/// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines
+/// too, which take longer than what one looks for.
 fn stages(part: Part, filtered: bool) -> Vec<Stage> {
-    use Stage::{Doc, Format, Lint, LintObject, Live, Object, Unit};
+    use Stage::{Doc, Format, Lint, LintObject, Live, Machines, Object, Unit};
     let all = match part {
-        Part::All => vec![Format, Object, Lint, LintObject, Unit, Doc, Live],
+        Part::All if !filtered => {
+            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Machines]
+        }
+        Part::All | Part::Native => vec![Format, Object, Lint, LintObject, Unit, Doc, Live],
         Part::Unit => vec![Format, Object, Lint, LintObject, Unit, Doc],
         Part::Live => vec![Object, Live],
+        Part::Vm => vec![Object, Machines],
     };
     all.into_iter()
         .filter(|stage| !filtered || !matches!(stage, Format | Lint | LintObject | Doc))
@@ -161,6 +175,14 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Live => live(workspace, filters),
+        Stage::Machines => {
+            let options = vm::Options {
+                kernels: &vm::ENDS,
+                refresh: false,
+                filters,
+            };
+            vm::run(workspace, kit, &options)
+        }
     }
 }
 

@@ -48,10 +48,15 @@ fn reads_the_standard_harness() {
 
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
-    use Stage::{Doc, Format, Lint, LintObject, Live, Object, Unit};
+    use Stage::{Doc, Format, Lint, LintObject, Live, Machines, Object, Unit};
     let rows = [
         (
             Part::All,
+            false,
+            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Machines],
+        ),
+        (
+            Part::Native,
             false,
             vec![Format, Object, Lint, LintObject, Unit, Doc, Live],
         ),
@@ -61,9 +66,12 @@ fn filters_leave_out_what_is_no_named_test() {
             vec![Format, Object, Lint, LintObject, Unit, Doc],
         ),
         (Part::Live, false, vec![Object, Live]),
+        (Part::Vm, false, vec![Object, Machines]),
         (Part::All, true, vec![Object, Unit, Live]),
         (Part::Unit, true, vec![Object, Unit]),
+        (Part::Native, true, vec![Object, Unit, Live]),
         (Part::Live, true, vec![Object, Live]),
+        (Part::Vm, true, vec![Object, Machines]),
     ];
     for (part, filtered, expected) in rows {
         assert_eq!(stages(part, filtered), expected, "{part:?} {filtered}");

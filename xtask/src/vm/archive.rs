@@ -107,6 +107,7 @@ impl Archive {
             "Dir::Etc::sourceparts=-".to_owned(),
             option("Dir::State::lists", &self.dir.join("lists")),
             option("Dir::Cache", &self.dir.join("cache")),
+            "Acquire::Retries=3".to_owned(),
             // A mirror that lags, or a snapshot, has lists that expired.
             "Acquire::Check-Valid-Until=false".to_owned(),
             "Acquire::Languages=none".to_owned(),

@@ -17,12 +17,20 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
 /// The oldest major version that does: 7.2 crashed newer guests at random under load.
 const OLDEST: u32 = 10;
-/// Time for the guest's first word, on a loaded machine.
-const START: Duration = Duration::from_secs(180);
-/// Longest silence after that: some scenarios wait for the kernel's timers.
-const SILENCE: Duration = Duration::from_secs(180);
-/// Longest run of all.
-const WHOLE: Duration = Duration::from_secs(3600);
+/// Longest silence, also before the guest's first word. A quiet machine boots in seconds and the
+/// longest scenario waits a minute for the kernel's timers; a loaded one takes several times that.
+const SILENCE: Duration = Duration::from_secs(300);
+/// Longest run of all, of which a quiet machine takes a sixth.
+const WHOLE: Duration = Duration::from_secs(1800);
+
+/// What became of one start of a machine.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// The lines that it wrote.
+    pub(crate) lines: Vec<String>,
+    /// Why it had to be stopped, unless it ended by itself.
+    pub(crate) stopped: Option<String>,
+}
 
 /// A QEMU that does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +126,7 @@ impl Emulator {
     }
 
     /// Boots a machine and returns what it wrote to its second serial line, which is also kept in
-    /// `log`. A machine that falls silent is stopped.
+    /// `log`. A machine that falls silent or does not come to its end is stopped.
     ///
     /// # Errors
     /// When QEMU cannot be started or watched. That the machine fell silent is not one: what it
@@ -130,7 +138,7 @@ impl Emulator {
         console: &Path,
         log: &Path,
         mut see: impl FnMut(&str),
-    ) -> Result<Vec<String>> {
+    ) -> Result<Session> {
         let call = self.machine(image, initrd, console);
         let mut file = std::fs::File::create(log)
             .with_context(|| format!("cannot write the log {}", log.display()))?;
@@ -151,17 +159,15 @@ impl Emulator {
             }
         });
         let begin = Instant::now();
-        let mut patience = START;
         let mut lines = Vec::new();
         let in_time = loop {
             let left = WHOLE.saturating_sub(begin.elapsed());
-            match says.recv_timeout(patience.min(left)) {
+            match says.recv_timeout(SILENCE.min(left)) {
                 Ok(line) => {
                     writeln!(file, "{line}")
                         .with_context(|| format!("cannot write the log {}", log.display()))?;
                     see(&line);
                     lines.push(line);
-                    patience = SILENCE;
                 }
                 Err(RecvTimeoutError::Timeout) => break false,
                 Err(RecvTimeoutError::Disconnected) => break true,
@@ -177,7 +183,14 @@ impl Emulator {
         if in_time && !status.success() {
             bail!("`{call}` ended with {status}; see {}", log.display());
         }
-        Ok(lines)
+        let stopped = (!in_time).then(|| {
+            if begin.elapsed() >= WHOLE {
+                format!("it was not at its end after {} s", WHOLE.as_secs())
+            } else {
+                format!("it was silent for {} s", SILENCE.as_secs())
+            }
+        });
+        Ok(Session { lines, stopped })
     }
 }
 
@@ -257,7 +270,7 @@ mod tests {
     }
 
     /// What a program that takes QEMU's place wrote, and how it ended.
-    fn run(script: &str) -> Result<Vec<String>> {
+    fn run(script: &str) -> Result<Session> {
         let dir = std::env::temp_dir().join(format!(
             "xtask-emulator-{}-{}",
             std::process::id(),
@@ -283,10 +296,9 @@ mod tests {
 
     #[test]
     fn what_the_machine_wrote_is_kept() {
-        assert_eq!(
-            run(r"printf 'one\r\ntwo\r\nend'").unwrap(),
-            ["one", "two", "end"]
-        );
+        let session = run(r"printf 'one\r\ntwo\r\nend'").unwrap();
+        assert_eq!(session.lines, ["one", "two", "end"]);
+        assert_eq!(session.stopped, None);
         let error = run("echo half; exit 3").unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");
     }

@@ -65,6 +65,8 @@ pub(crate) struct Run {
     pub(crate) series: Series,
     /// What the guest wrote.
     pub(crate) transcript: Transcript,
+    /// How often it was booted until the tests began.
+    pub(crate) boots: u32,
 }
 
 /// How a row ended on one kernel.
@@ -92,8 +94,11 @@ impl fmt::Display for Cell {
 pub(crate) struct Matrix {
     versions: Vec<String>,
     rows: Vec<(String, Vec<Cell>)>,
+    /// Scenarios that the tests have.
+    listed: usize,
     /// Scenarios that passed, and those asked for, for each kernel.
     counts: Vec<(usize, usize)>,
+    boots: Vec<u32>,
     seconds: Vec<Option<f64>>,
     troubles: Vec<(String, String)>,
 }
@@ -133,7 +138,9 @@ impl Matrix {
         Self {
             versions: runs.iter().map(|run| run.version.clone()).collect(),
             rows,
+            listed: asked.len(),
             counts,
+            boots: runs.iter().map(|run| run.boots).collect(),
             seconds: runs.iter().map(|run| run.transcript.seconds).collect(),
             troubles: troubles.collect(),
         }
@@ -143,6 +150,24 @@ impl Matrix {
     pub(crate) fn is_good(&self) -> bool {
         let bad = |cell: &Cell| matches!(cell, Cell::Bad(..));
         self.troubles.is_empty() && !self.rows.iter().any(|(_, cells)| cells.iter().any(bad))
+    }
+
+    /// How many scenarios passed on each kernel, of those that had to run there, and how many had
+    /// not to; more boots than one are told too.
+    pub(crate) fn in_brief(&self) -> String {
+        let kernels = self.versions.iter().zip(&self.counts).zip(&self.boots);
+        let brief = kernels.map(|((version, (passed, asked)), boots)| {
+            let not_asked = match self.listed - asked {
+                0 => String::new(),
+                count => format!(", {count} not for it"),
+            };
+            let boots = match boots {
+                1 => String::new(),
+                count => format!(", booted {count} times"),
+            };
+            format!("Linux {version} {passed} of {asked}{not_asked}{boots}")
+        });
+        brief.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -270,8 +295,10 @@ mod tests {
                 checks: checks.iter().map(owned).collect(),
                 scenarios: scenarios.iter().map(owned).collect(),
                 troubles: Vec::new(),
+                tests_began: true,
                 seconds: Some(41.7),
             },
+            boots: 1,
         }
     }
 
@@ -348,6 +375,10 @@ from start to end     42 s     42 s
 "
         );
         assert!(matrix.is_good());
+        assert_eq!(
+            matrix.in_brief(),
+            "Linux 6.1.176 3 of 3, 2 not for it; Linux 7.2.13 4 of 4, 1 not for it"
+        );
     }
 
     #[test]
@@ -396,9 +427,11 @@ from start to end     42 s     42 s
     fn a_trouble_alone_is_bad() {
         let mut run = run("6.1.1", &[], &[("a v4", Outcome::Ok)]);
         run.transcript.troubles.push("it stopped".to_owned());
+        run.boots = 2;
         let matrix = Matrix::new(&asked("a v4"), &[run]);
         assert!(!matrix.is_good());
         assert!(matrix.to_string().ends_with("6.1.1: it stopped\n"));
+        assert_eq!(matrix.in_brief(), "Linux 6.1.1 1 of 1, booted 2 times");
     }
 
     #[test]

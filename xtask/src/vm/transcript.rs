@@ -26,6 +26,8 @@ pub(crate) struct Transcript {
     pub(crate) scenarios: BTreeMap<String, Outcome>,
     /// What went wrong apart from those, in words.
     pub(crate) troubles: Vec<String>,
+    /// Whether the scenarios were started at all.
+    pub(crate) tests_began: bool,
     /// Seconds from the kernel's start to the end, if it came to it.
     pub(crate) seconds: Option<f64>,
 }
@@ -63,7 +65,10 @@ pub(crate) fn read(lines: &[String]) -> Transcript {
         };
         let (verb, rest) = mark.split_once(' ').unwrap_or((mark, ""));
         match verb {
-            "begin" => section = rest,
+            "begin" => {
+                section = rest;
+                transcript.tests_began |= section == "live";
+            }
             "end" => {
                 if section == "doctor" {
                     transcript.doctor(&answer);
@@ -234,6 +239,7 @@ linger_zero v4                               FAILED: 1 events came too late
     fn reads_a_whole_run() {
         let transcript = read(&lines(WHOLE));
         assert_eq!(transcript.troubles, Vec::<String>::new());
+        assert!(transcript.tests_began);
         assert_eq!(
             transcript.checks,
             [
@@ -328,7 +334,9 @@ linger_zero v4                               FAILED: 1 events came too late
 
     #[test]
     fn nothing_at_all_is_three_troubles() {
-        assert_eq!(read(&[]).troubles.len(), 3);
+        let transcript = read(&[]);
+        assert_eq!(transcript.troubles.len(), 3);
+        assert!(!transcript.tests_began);
     }
 
     #[test]
