@@ -24,20 +24,46 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// The mirror that the machine's own sources name.
     ///
+    /// Who it belongs to stands in apt's lists. Container images come without them; they are then
+    /// fetched into `scratch`, which needs no root.
+    ///
     /// # Errors
     /// When apt cannot be asked, or names none.
-    pub(crate) fn of_this_machine() -> Result<Self> {
-        let call = Invocation::new("apt-get").args([
-            "indextargets",
-            "--format",
-            TARGET,
-            "Created-By: Packages",
-        ]);
-        parse_mirror(&call.read()?).context(
-            "apt knows no Debian mirror: kernels for the tests come from one; add it to apt's \
-             sources, then type `apt-get update` as root",
+    pub(crate) fn of_this_machine(scratch: &Path, log: &Path) -> Result<Self> {
+        let apt = Invocation::new("apt-get").env("LC_ALL", "C");
+        if let Some(mirror) = parse_mirror(&Self::asked(&apt).read()?) {
+            return Ok(mirror);
+        }
+        let lists = make_lists(&scratch.join("machine"))?;
+        let apt = apt.args(["-o", &option("Dir::State::lists", &lists)]);
+        println!("vm: apt has no package lists: fetching those of this machine's sources");
+        apt.clone().arg("update").run_logged(log)?;
+        parse_mirror(&Self::asked(&apt).read()?).context(
+            "apt's sources name no Debian mirror: kernels for the tests come from one; add it, for \
+             instance as `deb http://deb.debian.org/debian bookworm main` in a file under \
+             /etc/apt/sources.list.d",
         )
     }
+
+    /// The call that names the mirrors that `apt` knows.
+    fn asked(apt: &Invocation) -> Invocation {
+        apt.clone()
+            .args(["indextargets", "--format", TARGET, "Created-By: Packages"])
+    }
+}
+
+/// One of apt's settings, for its option `-o`.
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
+/// The folder of apt's lists in `dir`, made when missing.
+fn make_lists(dir: &Path) -> Result<PathBuf> {
+    let lists = dir.join("lists");
+    let partial = lists.join("partial");
+    std::fs::create_dir_all(&partial)
+        .with_context(|| format!("cannot make the folder {}", partial.display()))?;
+    Ok(lists)
 }
 
 /// Reads apt's answer to [`TARGET`]: the first of Debian's own, without its security updates.
@@ -81,11 +107,10 @@ impl Archive {
             dir: dir.to_owned(),
             log: log.to_owned(),
         };
-        for part in ["lists/partial", "cache/archives/partial"] {
-            let folder = dir.join(part);
-            std::fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        }
+        make_lists(dir)?;
+        let cache = dir.join("cache/archives/partial");
+        std::fs::create_dir_all(&cache)
+            .with_context(|| format!("cannot make the folder {}", cache.display()))?;
         let keyring = Path::new(KEYRING).is_file().then_some(KEYRING);
         let sources = archive.sources();
         std::fs::write(&sources, sources_list(mirror, suites, keyring))
@@ -100,7 +125,6 @@ impl Archive {
 
     /// A call of one of apt's programs that sees only this archive.
     fn apt(&self, program: &str) -> Invocation {
-        let option = |name: &str, path: &Path| format!("{name}={}", path.display());
         let mut call = Invocation::new(program).env("LC_ALL", "C");
         for option in [
             option("Dir::Etc::sourcelist", &self.sources()),
@@ -136,7 +160,8 @@ impl Archive {
         Ok(parse_madison(&text))
     }
 
-    /// What installing `package` from `suite` would add to this machine, `package` included.
+    /// What installing `package` from `suite` would add to this machine or put in the place of an
+    /// older version, `package` included.
     ///
     /// # Errors
     /// When apt finds no way to install it.
@@ -223,14 +248,18 @@ fn parse_madison(text: &str) -> Vec<Package> {
         .collect()
 }
 
-/// Reads what `apt-get --simulate install` would install, leaving out what it would upgrade.
+/// The C library: a newer one does not go with the machine's own loader.
+const LIBC: &str = "libc6";
+
+/// Reads what `apt-get --simulate install` would install or upgrade.
 fn parse_simulation(text: &str) -> Vec<Package> {
     text.lines()
         .filter_map(|line| {
             let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
             // An upgrade has the version installed in brackets before the new one.
-            let version = rest.strip_prefix('(')?.split(' ').next()?;
-            Some(Package {
+            let (_, new) = rest.split_once('(')?;
+            let version = new.split(' ').next()?;
+            (name != LIBC).then(|| Package {
                 name: name.to_owned(),
                 version: version.to_owned(),
             })
@@ -318,6 +347,7 @@ N: Unable to locate package x
 The following NEW packages will be installed:
 Inst libfdt1 (1.6.1-4+b1 Debian:12.15/oldstable [amd64])
 Inst libc6 [2.36-9] (2.36-10 Debian:12.15/oldstable [amd64])
+Inst qemu-system-data [1:7.2+dfsg-7] (1:10.0.2+ds-2~bpo12+1 Debian Backports:oldstable-backports [all])
 Inst qemu-system-x86 (1:10.0.2+ds-2~bpo12+1 Debian Backports:oldstable-backports [amd64]) []
 Conf libfdt1 (1.6.1-4+b1 Debian:12.15/oldstable [amd64])
 ";
@@ -325,6 +355,7 @@ Conf libfdt1 (1.6.1-4+b1 Debian:12.15/oldstable [amd64])
             parse_simulation(text),
             [
                 package("libfdt1", "1.6.1-4+b1"),
+                package("qemu-system-data", "1:10.0.2+ds-2~bpo12+1"),
                 package("qemu-system-x86", "1:10.0.2+ds-2~bpo12+1"),
             ]
         );

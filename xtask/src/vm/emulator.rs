@@ -68,7 +68,7 @@ impl Emulator {
             "vm: fetching QEMU {OLDEST} or newer into {}",
             tree.display()
         );
-        let mirror = Mirror::of_this_machine()?;
+        let mirror = Mirror::of_this_machine(scratch, log)?;
         let backports = format!("{}-backports", mirror.codename);
         let archive = Archive::open(&mirror, &[&mirror.codename, &backports], scratch, log)?;
         let packages = archive.closure(PACKAGE, &backports)?;
@@ -278,9 +278,15 @@ mod tests {
         ));
         std::fs::create_dir_all(&dir).unwrap();
         let program = dir.join("qemu");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        Invocation::new("chmod")
-            .arg("755")
+        // By a process that ends: a program that a fork of ours still has open for writing cannot
+        // be executed.
+        Invocation::new("sh")
+            .args([
+                "-c",
+                r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#,
+                "sh",
+            ])
+            .arg(script)
             .arg(&program)
             .read()
             .unwrap();

@@ -234,7 +234,7 @@ impl Store {
 /// The archive, and every package of a kernel in it.
 fn open_archive(scratch: &Path, log: &Path) -> Result<(Archive, Vec<Package>)> {
     println!("vm: reading the package lists of {}", SUITES.join(", "));
-    let mirror = Mirror::of_this_machine()?;
+    let mirror = Mirror::of_this_machine(scratch, log)?;
     let archive = Archive::open(&mirror, &SUITES, scratch, log)?;
     let packages = archive.packages(&["linux-image-", "linux-binary-", "linux-modules-"])?;
     Ok((archive, packages))
