@@ -23,6 +23,12 @@ mod tests;
 /// scheduling and of the loopback device are well below.
 const ANSWER_AT_LEAST: Duration = Duration::from_millis(10);
 
+/// Data is sent again a round trip and at least this after it went out (`TCP_RTO_MIN`).
+const RETRANSMIT_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// The ACK flag of a TCP header.
+const ACK: u8 = 0x10;
+
 /// Concludes, and says from what.
 pub(super) fn cause(o: &Observation, e: &mut Evidence) -> Cause {
     use TcpState::{
@@ -241,6 +247,24 @@ impl Exchange<'_> {
             .max(ANSWER_AT_LEAST)
     }
 
+    /// Whether the RST was the answer to our last data, which was not acknowledged.
+    ///
+    /// A RST without ACK answers a segment for which there is no connection (RFC 9293, 3.5.2), however
+    /// late a busy machine delivers it; one with ACK may also come from a connection that lives,
+    /// and then only the time tells. So it does where the packet was not seen, but there the
+    /// measure is TCP's own: a peer that lives acknowledges before the data is sent again.
+    fn answers_our_data(&self, since_data_out: Duration) -> bool {
+        match self.o.packet.map(|rst| rst.flags & ACK == 0) {
+            Some(true) => true,
+            Some(false) => since_data_out <= self.answer_window(),
+            None => {
+                let srtt = self.vitals.srtt.unwrap_or_default();
+                let again = srtt.saturating_add(RETRANSMIT_AT_LEAST);
+                since_data_out <= self.answer_window().max(again)
+            }
+        }
+    }
+
     /// We sent after a long silence and got the RST for it, without any acknowledgement: the peer
     /// or a box in between no longer knew the connection.
     ///
@@ -260,10 +284,10 @@ impl Exchange<'_> {
             && self.vitals.unacked > 0
             && !acknowledged
             && silence >= LONG_SILENCE
-            && output <= self.answer_window();
+            && self.answers_our_data(output);
         if holds {
             e.say(format!(
-                "we sent after {} without data and the RST came at once",
+                "we sent after {} without data and the RST was the first answer",
                 span(silence)
             ));
         }

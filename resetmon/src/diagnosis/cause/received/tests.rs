@@ -1,5 +1,6 @@
+use super::ACK;
 use crate::diagnosis::fixture::{Traffic, expect, ms, received, set};
-use crate::kernel::observation::{Role, TcpState};
+use crate::kernel::observation::{Role, RstPacket, TcpState};
 use crate::reset::Cause::{
     AbortedBeforeResponse, AbortedDuringSetup, AbortedMidResponse, ClientCanceled, IdleTimeout,
     Refused, ResetAfterClose, Unknown,
@@ -7,6 +8,17 @@ use crate::reset::Cause::{
 
 const CLIENT: Option<Role> = Some(Role::Client);
 const SERVER: Option<Role> = Some(Role::Server);
+const RST: u8 = 0x04;
+
+/// A RST with these TCP flags.
+fn rst(flags: u8) -> RstPacket {
+    RstPacket {
+        ttl: 64,
+        ip_id: 0,
+        seq_offset: 0,
+        flags,
+    }
+}
 
 #[test]
 fn by_state_alone() {
@@ -277,8 +289,9 @@ fn sending_into_silence() {
             "RST at once",
             &o,
             IdleTimeout,
-            &["after 75.0 s without data", "came at once"],
+            &["after 75.0 s without data", "was the first answer"],
         );
+        let late = |out| set(o.clone(), |o| o.since_data_out = Some(ms(out)));
         let near_misses = [
             (
                 "acknowledged",
@@ -295,19 +308,39 @@ fn sending_into_silence() {
                 "short gap",
                 set(o.clone(), |o| o.since_data_in = Some(ms(1000))),
             ),
+            ("not before it was sent again", late(204)),
             (
-                "later than an answer",
-                set(o.clone(), |o| o.since_data_out = Some(ms(40))),
+                "by a connection that lives, later than an answer",
+                set(late(16), |o| o.packet = Some(rst(RST | ACK))),
             ),
         ];
         for (name, o) in near_misses {
             expect(name, &o, otherwise, &["no FIN was received"]);
         }
+        let answers = [
+            ("before it was sent again", late(196)),
+            (
+                "with ACK, at once",
+                set(late(8), |o| o.packet = Some(rst(RST | ACK))),
+            ),
+            (
+                "without ACK, whenever",
+                set(late(900), |o| o.packet = Some(rst(RST))),
+            ),
+        ];
+        for (name, o) in answers {
+            expect(name, &o, IdleTimeout, &["was the first answer"]);
+        }
         let far_peer = set(o.clone(), |o| {
             o.since_data_out = Some(ms(300));
             o.vitals.as_mut().unwrap().srtt = Some(ms(80));
         });
-        expect("long round trip", &far_peer, IdleTimeout, &["came at once"]);
+        expect(
+            "long round trip",
+            &far_peer,
+            IdleTimeout,
+            &["was the first answer"],
+        );
         let coarse_clock = set(o, |o| {
             o.tick = ms(10);
             o.since_data_out = Some(ms(20));
@@ -316,7 +349,7 @@ fn sending_into_silence() {
             "coarse clock",
             &coarse_clock,
             IdleTimeout,
-            &["came at once"],
+            &["was the first answer"],
         );
     }
 }
