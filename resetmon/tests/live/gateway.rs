@@ -303,7 +303,7 @@ pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
 }
 
 /// Sum over the samples of counter `name` that have all of `labels`, in Prometheus text.
-fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+pub(crate) fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
     let samples: Vec<u64> = page
         .lines()
         .filter_map(|line| {

@@ -39,12 +39,18 @@ mod scenario;
 mod scenarios;
 mod scene;
 mod service;
+mod storm;
 mod wire;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = if arguments.first().is_some_and(|first| first == "actor") {
         actor::puppet::serve().map(|()| true)
+    } else if let Some((_, rest)) = arguments
+        .split_first()
+        .filter(|(first, _)| *first == storm::MODE)
+    {
+        storm::serve(rest).map(|()| true)
     } else {
         run(&Options::parse(arguments))
     };
@@ -103,6 +109,7 @@ fn run(options: &Options) -> Result<bool> {
         .iter()
         .chain(prometheus::TESTS)
         .chain(restart::TESTS)
+        .chain(storm::TESTS)
         .chain(privileges::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();

@@ -5,6 +5,7 @@
 //! killed while resets go on.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -136,8 +137,13 @@ pub(crate) fn listeners() -> Result<[TcpListener; 2]> {
 
 /// A connection that its client resets: one reset sent and one received, which every kernel traces.
 pub(crate) fn aborted(listener: &TcpListener) -> Result<()> {
-    let (client, _server) = connection(listener)?;
-    reset(client)
+    let (client, mut server) = connection(listener)?;
+    reset(client)?;
+    // Closed before the reset is delivered, it would send a FIN, which a second one answers.
+    match server.read(&mut [0]) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+        other => bail!("the server's end was not reset: {other:?}"),
+    }
 }
 
 /// A connection: its client, and its server's end.

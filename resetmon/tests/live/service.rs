@@ -1,6 +1,7 @@
 //! `resetmon run` as a service: killed, started again, its lines in files.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,6 +65,14 @@ impl Service {
     /// What it said.
     pub(crate) fn said(&self) -> Result<String> {
         fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())
+    }
+
+    /// Where it serves.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let said = self.said()?;
+        let (_, rest) = said.split_once("://").context("no address")?;
+        let (address, _) = rest.split_once('/').context("no address")?;
+        address.parse().with_context(|| address.to_owned())
     }
 
     /// Its events in a network namespace. A last line that is cut off is none.
