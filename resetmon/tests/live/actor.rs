@@ -21,8 +21,8 @@ pub(crate) mod command;
 mod destroy;
 pub(crate) mod puppet;
 
-/// Longest time for one step.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time for one step: more than an actor itself waits.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process of the scenario. Clones name the same process; it is killed with the last of them.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::netns::Netns;
+use crate::service::PATIENCE;
 
 /// An answer.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) fn get(
     let mut stream = namespace
         .enter(|| TcpStream::connect(server))?
         .with_context(|| server.to_string())?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"

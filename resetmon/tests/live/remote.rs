@@ -17,7 +17,7 @@ use crate::wire::{Segment, flag};
 /// `TUNSETIFF` of `linux/if_tun.h`.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 /// How long a script waits for a segment.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Name of the device in its namespace.
 const DEVICE: &str = "tun0";
 

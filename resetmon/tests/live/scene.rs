@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -12,6 +11,7 @@ use crate::actor::{Actor, Socket, plain};
 use crate::agent::Agent;
 use crate::compare::Names;
 use crate::events::Events;
+use crate::judge::REPORTED;
 use crate::netns::Netns;
 use crate::remote::{Network, Remote};
 
@@ -119,7 +119,7 @@ impl Scene {
 
     /// Waits until `count` events were reported.
     pub(crate) fn reported(&self, count: usize) -> Result<()> {
-        let limit = Duration::from_secs(5);
+        let limit = REPORTED;
         let events = self
             .events
             .wait(self.netns.inode(), limit, |all| all.len() >= count);

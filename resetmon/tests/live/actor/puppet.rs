@@ -16,10 +16,7 @@ use super::destroy;
 use crate::channel::Channel;
 
 /// How long an actor waits for an event.
-const PATIENCE: Timespec = Timespec {
-    tv_sec: 8,
-    tv_nsec: 0,
-};
+const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Serves commands on standard input until the runner is gone.
 pub(crate) fn serve() -> Result<()> {
@@ -211,7 +208,8 @@ fn wait(socket: &OwnedFd, what: Readiness) -> Result<(), Errno> {
         Readiness::Connected => PollFlags::OUT,
     };
     let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), flags)];
-    match poll(&mut polled, Some(&PATIENCE))? {
+    let patience = Timespec::try_from(PATIENCE).map_err(|_| Errno::INVAL)?;
+    match poll(&mut polled, Some(&patience))? {
         0 => Err(Errno::TIMEDOUT),
         _ => Ok(()),
     }
@@ -219,7 +217,7 @@ fn wait(socket: &OwnedFd, what: Readiness) -> Result<(), Errno> {
 
 /// Waits for a state that the peer brings about, for which there is nothing to poll.
 fn reach(socket: &OwnedFd, state: u8) -> Result<(), Errno> {
-    let end = Instant::now() + Duration::from_secs(8);
+    let end = Instant::now() + PATIENCE;
     loop {
         // `tcpi_state` is the first byte of TCP_INFO, and the kernel copies as much as is asked.
         let (mut now, mut length) = (0_u8, 1);
