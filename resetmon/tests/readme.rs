@@ -10,6 +10,7 @@ use resetmon::diagnosis::advice::advice;
 use resetmon::export::metrics::{Format, Limits, Metrics};
 use resetmon::kernel::btf::Btf;
 use resetmon::kernel::clock::{Anchor, Clock};
+use resetmon::kernel::probes::PROBES;
 use resetmon::kernel::reasons::Reasons;
 use resetmon::pipeline::Pipeline;
 use resetmon::reset::{Cause, Reset};
@@ -58,6 +59,23 @@ fn every_capability_stands() {
         let name = format!("| `{}` |", need.capability);
         assert!(README.contains(&name), "README lacks {name}");
     }
+}
+
+#[test]
+fn every_probe_stands_in_the_table_of_kernels() {
+    let rows = || {
+        README
+            .lines()
+            .filter_map(|line| line.strip_prefix("| probes "))
+    };
+    for probe in PROBES {
+        let row = format!("{} ({}) | ", probe.name, probe.at);
+        assert!(
+            rows().any(|line| line.starts_with(&row)),
+            "README lacks probes {row}: write it by `cargo xtask vm --all --readme`"
+        );
+    }
+    assert_eq!(rows().count(), PROBES.len(), "README has more probes");
 }
 
 /// A reset of a gateway's connection, with everything that any family observes.

@@ -81,6 +81,9 @@ enum Task {
         /// Look for newer packages of the kernels fetched before
         #[arg(long)]
         refresh: bool,
+        /// Write the README's table of kernels when every test has passed on every kernel
+        #[arg(long, requires = "all", conflicts_with = "filters")]
+        readme: bool,
         /// Run only tests whose names contain one of these
         #[arg(last = true)]
         filters: Vec<String>,
@@ -168,6 +171,7 @@ fn perform(task: Task) -> Result<()> {
             kernel,
             all,
             refresh,
+            readme,
             filters,
         } => {
             let kernels: &[Wanted] = if all {
@@ -182,6 +186,7 @@ fn perform(task: Task) -> Result<()> {
                 kernels,
                 refresh,
                 filters: &filters,
+                readme,
             };
             vm::run(&workspace, &kit, &options).map(|_| ())
         }
@@ -220,7 +225,13 @@ mod tests {
         };
         assert_eq!(kernel, vm::ENDS);
         assert_eq!(filters, ["nginx"]);
-        for wrong in [&["--kernel", "6.1.2"][..], &["--all", "--kernel", "6.1"]] {
+        let wrong = [
+            &["--kernel", "6.1.2"][..],
+            &["--all", "--kernel", "6.1"],
+            &["--readme"],
+            &["--all", "--readme", "--", "nginx"],
+        ];
+        for wrong in wrong {
             assert!(Cli::try_parse_from(["xtask", "vm"].iter().chain(wrong)).is_err());
         }
     }

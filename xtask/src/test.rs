@@ -180,6 +180,7 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
                 kernels: &vm::ENDS,
                 refresh: false,
                 filters,
+                readme: false,
             };
             vm::run(workspace, kit, &options)
         }

@@ -24,6 +24,7 @@ mod kernel;
 mod matrix;
 mod modules;
 mod programs;
+mod readme;
 mod transcript;
 
 pub(crate) use kernel::{ALL, ENDS, Wanted};
@@ -42,6 +43,8 @@ pub(crate) struct Options<'a> {
     pub(crate) refresh: bool,
     /// Parts of the names of the tests to run; all when there are none.
     pub(crate) filters: &'a [String],
+    /// Whether to write the README's table of kernels from the run, if all went well.
+    pub(crate) readme: bool,
 }
 
 /// Runs the tests on each kernel, prints a table and returns how many rows passed on each.
@@ -112,6 +115,11 @@ pub(crate) fn run(workspace: &Workspace, kit: &Kit, options: &Options<'_>) -> Re
         matrix.in_brief(),
         logs.display()
     );
+    if options.readme {
+        let file = workspace.root.join("README.md");
+        readme::write(&file, &matrix)?;
+        println!("vm: wrote the table of kernels in {}", file.display());
+    }
     Ok(matrix.in_brief())
 }
 

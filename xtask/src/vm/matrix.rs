@@ -9,7 +9,7 @@ use super::transcript::{Outcome, Transcript};
 
 /// Checks of `resetmon doctor` that only newer kernels meet, with the first that does. All others
 /// have to be met by every kernel.
-const CHECKS_SINCE: [(&str, Series); 1] = [("kernel reset reasons", Series(6, 10))];
+pub(crate) const CHECKS_SINCE: [(&str, Series); 1] = [("kernel reset reasons", Series(6, 10))];
 
 /// Checks that differ between kernels and are therefore worth a row.
 const CHECKS_SHOWN: [&str; 2] = ["kernel reset reasons", "probes "];
@@ -93,6 +93,7 @@ impl fmt::Display for Cell {
 #[derive(Debug)]
 pub(crate) struct Matrix {
     versions: Vec<String>,
+    series: Vec<Series>,
     rows: Vec<(String, Vec<Cell>)>,
     /// Scenarios that the tests have.
     listed: usize,
@@ -137,6 +138,7 @@ impl Matrix {
         });
         Self {
             versions: runs.iter().map(|run| run.version.clone()).collect(),
+            series: runs.iter().map(|run| run.series).collect(),
             rows,
             listed: asked.len(),
             counts,
@@ -144,6 +146,21 @@ impl Matrix {
             seconds: runs.iter().map(|run| run.transcript.seconds).collect(),
             troubles: troubles.collect(),
         }
+    }
+
+    /// The series of the kernels.
+    pub(crate) fn series(&self) -> &[Series] {
+        &self.series
+    }
+
+    /// The checks worth a row, each with whether it was met on each kernel.
+    pub(crate) fn checks(&self) -> impl Iterator<Item = (&str, Vec<bool>)> {
+        let shown = |title: &str| CHECKS_SHOWN.iter().any(|shown| title.starts_with(shown));
+        let rows = self.rows.iter().filter(move |(title, _)| shown(title));
+        rows.map(|(title, cells)| {
+            let met = cells.iter().map(|cell| *cell == Cell::Ok).collect();
+            (title.as_str(), met)
+        })
     }
 
     /// Whether everything asked for went well on every kernel.
@@ -283,7 +300,7 @@ impl fmt::Display for Matrix {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn run(version: &str, checks: &[(&str, Outcome)], scenarios: &[(&str, Outcome)]) -> Run {
@@ -312,6 +329,27 @@ mod tests {
 
     fn asked(list: &str) -> Vec<(String, Demand)> {
         parse_list(list).unwrap()
+    }
+
+    /// One of every kernel, on which all went well.
+    pub(crate) fn a_good_matrix() -> Matrix {
+        let checks = |reasons: Outcome| {
+            [
+                ("kernel BTF", Outcome::Ok),
+                ("kernel reset reasons", reasons),
+                ("probes accept", Outcome::Ok),
+                ("probes first_read", skipped()),
+            ]
+        };
+        let scenarios = [("a v4", Outcome::Ok)];
+        let runs = [
+            run("6.1.176", &checks(failed("not given")), &scenarios),
+            run("6.12.95", &checks(Outcome::Ok), &scenarios),
+            run("7.2.13", &checks(Outcome::Ok), &scenarios),
+        ];
+        let matrix = Matrix::new(&asked("a v4"), &runs);
+        assert!(matrix.is_good());
+        matrix
     }
 
     #[test]
