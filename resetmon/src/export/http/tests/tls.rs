@@ -158,7 +158,7 @@ async fn client_certificates_by_client_auth_type() {
 #[tokio::test]
 async fn stalled_handshakes_delay_nobody_and_are_cut_off() {
     let limits = Limits {
-        header_time: Duration::from_millis(400),
+        header_time: Duration::from_secs(3),
         ..Limits::default()
     };
     let (dir, ca) = files();
