@@ -141,7 +141,7 @@ fn perform(task: Task) -> Result<()> {
     match task {
         Task::Setup { check: true } => setup::check(&workspace),
         Task::Setup { check: false } => {
-            setup::ensure(&workspace, Scope::Vm, true)?;
+            setup::ensure(&workspace, Scope::Everything, true)?;
             Ok(())
         }
         Task::Build { release } => {
@@ -157,7 +157,8 @@ fn perform(task: Task) -> Result<()> {
             let scope = match part {
                 Part::Unit => Scope::Build,
                 Part::Native | Part::Live => Scope::Test,
-                Part::All | Part::Vm => Scope::Vm,
+                Part::Vm => Scope::Vm,
+                Part::All => Scope::Everything,
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)

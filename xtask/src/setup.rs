@@ -19,8 +19,10 @@ pub(crate) enum Scope {
     Build,
     /// Also the tests, which call other programs.
     Test,
-    /// Also those tests on other kernels.
+    /// Compiling, and the live-kernel tests on other kernels.
     Vm,
+    /// Compiling, and every test.
+    Everything,
     /// Compiling, and measuring beside other tracers.
     Bench,
 }
@@ -33,6 +35,7 @@ impl Scope {
             Self::Test => TOOLS.into_iter().chain(GATEWAYS).collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
+            Self::Everything => TOOLS.into_iter().chain(GATEWAYS).chain([BUSYBOX]).collect(),
         }
     }
 }
@@ -169,7 +172,7 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     if report {
         println!("eBPF compiler: {}", describe(&toolchain));
         println!("eBPF linker: {}", linker.display());
-        if matches!(scope, Scope::Test | Scope::Vm) {
+        if scope == Scope::Everything {
             println!("test tools: all present");
         }
     }
@@ -199,7 +202,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         say_rejected(&found.rejected);
         missing.push("eBPF compiler");
     }
-    for tool in packages::missing(Scope::Vm.tools(), &dirs) {
+    for tool in packages::missing(Scope::Everything.tools(), &dirs) {
         println!("test tool {}: missing", tool.program);
         missing.push(tool.program);
     }
