@@ -6,9 +6,12 @@
 pub mod address;
 pub mod admin;
 pub mod discovery;
+pub mod envoy;
 pub mod files;
 pub mod finder;
+pub mod haproxy;
 pub mod instance;
+pub mod notes;
 pub mod resolve;
 pub mod source;
 pub mod static_file;

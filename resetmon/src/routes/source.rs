@@ -96,5 +96,8 @@ pub const PROGRAMS: &[&str] = &[
 /// Every source that finds its gateways by itself.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {
-    Vec::new()
+    vec![
+        Box::new(super::haproxy::Haproxy::default()),
+        Box::new(super::envoy::Envoy),
+    ]
 }
