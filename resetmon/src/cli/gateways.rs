@@ -28,6 +28,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Gateways {
     finder: Option<Finder>,
     resolver: Resolver,
+    found: Arc<Vec<Found>>,
     /// What was said of the gateway with this main process.
     told: HashMap<u32, String>,
 }
@@ -48,6 +49,7 @@ impl Gateways {
         Self {
             finder: finder(config),
             resolver: Resolver::idle(),
+            found: Arc::default(),
             told: HashMap::new(),
         }
     }
@@ -83,10 +85,16 @@ impl Gateways {
             Change::Found(found) => {
                 pipeline.set_found(&found);
                 self.tell(&found);
+                self.found = found;
                 self.reload(pipeline);
             }
             Change::Addresses(addresses) => pipeline.set_addresses(&addresses),
         }
+    }
+
+    /// The gateways as they were found last.
+    pub(super) fn found(&self) -> &[Found] {
+        &self.found
     }
 
     /// Follows the host names of the routes as they are now.

@@ -20,7 +20,7 @@ use super::rounds::{Progress, Rounds};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
-use crate::export::http::{self, Pages, ProbeStatus, StatusPage, Web};
+use crate::export::http::{self, GatewayStatus, Pages, ProbeStatus, StatusPage, Web};
 use crate::export::json::to_json_line;
 use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Limits, Metrics};
@@ -35,6 +35,7 @@ use crate::overflow::{self, Overflow};
 use crate::pipeline::{Pipeline, pump};
 use crate::reconcile::{Reconciler, Summary, Tracing};
 use crate::reset::Reset;
+use crate::routes::discovery::Found;
 
 /// Options of `resetmon run`.
 #[derive(Debug, clap::Args)]
@@ -104,11 +105,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut overflow =
         Overflow::new(aggregates, Arc::clone(&tallies), delivered).context(COUNTERS)?;
     let mut look = overflow::ticks();
-    let metrics = Metrics::new(Limits {
-        max_series: config.metrics.max_series_per_family,
-        max_idle: config.metrics.idle_series_ttl,
-        max_label: config.metrics.max_label_length,
-    });
+    let metrics = Metrics::new(limits(&config));
     let page = Arc::new(AgentPages::new(
         &attached,
         tallies,
@@ -134,6 +131,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let take = |reset: Reset| books.reset(&reset);
     let bare = |direction, packets| books.bare(direction, packets);
     gateways.first_look(&mut pipeline).await;
+    page.show_gateways(gateways.found());
     loop {
         tokio::select! {
             request = signals.next() => match request {
@@ -161,7 +159,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
                     page.show(&reconciler, &attached);
                 }
             },
-            change = gateways.next() => gateways.apply(change, &mut pipeline),
+            change = gateways.next() => {
+                gateways.apply(change, &mut pipeline);
+                page.show_gateways(gateways.found());
+            }
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
                 metrics.set_malformed(pipeline.malformed());
@@ -203,6 +204,15 @@ fn serve(
         let _ = stopped.await;
     });
     (stop, tokio::spawn(server))
+}
+
+/// What the configuration allows of series and labels.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_series: config.metrics.max_series_per_family,
+        max_idle: config.metrics.idle_series_ttl,
+        max_label: config.metrics.max_label_length,
+    }
 }
 
 /// Whether every reset sent is traced here.
@@ -337,6 +347,7 @@ struct AgentPages {
     verdict: &'static str,
     lost: Vec<String>,
     probes: Vec<ProbeStatus>,
+    gateways: Mutex<Vec<GatewayStatus>>,
     sent: Mutex<Option<Summary>>,
 }
 
@@ -376,8 +387,23 @@ impl AgentPages {
             verdict,
             lost,
             probes,
+            gateways: Mutex::default(),
             sent: Mutex::new(None),
         }
+    }
+
+    /// Takes over which gateways were found.
+    fn show_gateways(&self, found: &[Found]) {
+        let status = |found: &Found| GatewayStatus {
+            gateway: found.gateway.name.to_string(),
+            pid: found.pid,
+            routes: found.gateway.routes.len(),
+            upstreams: found.gateway.upstreams.len(),
+            origin: found.origin.clone(),
+            error: found.error.clone(),
+        };
+        let gateways = found.iter().map(status).collect();
+        *self.gateways.lock().unwrap_or_else(PoisonError::into_inner) = gateways;
     }
 
     /// Takes over what the comparison with the kernel came to.
@@ -441,6 +467,11 @@ impl Pages for AgentPages {
             verdict: self.verdict.to_owned(),
             lost: self.lost.clone(),
             probes: self.probes.clone(),
+            gateways: self
+                .gateways
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             counts,
             sent: self
                 .sent

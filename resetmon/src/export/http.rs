@@ -26,7 +26,7 @@ mod tests;
 mod web;
 pub mod web_config;
 
-pub use pages::{Pages, ProbeStatus, StatusPage, answer};
+pub use pages::{GatewayStatus, Pages, ProbeStatus, StatusPage, answer};
 pub use web::Web;
 
 /// What a client may hold up.

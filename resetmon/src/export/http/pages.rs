@@ -38,10 +38,30 @@ pub struct StatusPage {
     pub lost: Vec<String>,
     /// Every probe.
     pub probes: Vec<ProbeStatus>,
+    /// Gateways that were found by themselves.
+    pub gateways: Vec<GatewayStatus>,
     /// Totals since the start: resets, events lost …
     pub counts: BTreeMap<String, u64>,
     /// Resets sent, by the kernel's count and by ours; `None` before the first comparison.
     pub sent: Option<Summary>,
+}
+
+/// One gateway on the status page; `resetmon routes` says more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GatewayStatus {
+    /// Label `gateway`.
+    pub gateway: String,
+    /// Its main process.
+    pub pid: u32,
+    /// How many routes were read.
+    pub routes: usize,
+    /// How many upstreams.
+    pub upstreams: usize,
+    /// Where they were read.
+    pub origin: String,
+    /// Why they cannot be read now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// One probe on the status page.
@@ -213,6 +233,21 @@ impl StatusPage {
                 "missing"
             };
             let _ = writeln!(text, "  {:<24} {state:<9} {}", probe.name, probe.detail);
+        }
+        if !self.gateways.is_empty() {
+            let _ = writeln!(text, "\ngateways:");
+        }
+        for gateway in &self.gateways {
+            let (routes, upstreams) = (gateway.routes, gateway.upstreams);
+            let _ = write!(
+                text,
+                "  {:<24} process {}, routes {routes}, upstreams {upstreams}, from {}",
+                gateway.gateway, gateway.pid, gateway.origin
+            );
+            let _ = match &gateway.error {
+                Some(error) => writeln!(text, "; cannot be read now: {error}"),
+                None => writeln!(text),
+            };
         }
         let _ = writeln!(text, "\ncounts:");
         for (name, count) in &self.counts {

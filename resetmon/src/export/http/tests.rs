@@ -38,6 +38,14 @@ impl Pages for Fake {
                 attached: true,
                 detail: "resets sent".to_owned(),
             }],
+            gateways: vec![GatewayStatus {
+                gateway: "edge".to_owned(),
+                pid: 7,
+                routes: 2,
+                upstreams: 3,
+                origin: "/etc/edge.conf".to_owned(),
+                error: None,
+            }],
             counts: BTreeMap::from([("resets".to_owned(), 7)]),
             sent: Some(Reconciler::new(Tracing::Complete).summary()),
         }
