@@ -10,27 +10,32 @@ use gateway_ebpf_common::event::{
 use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, Tally, aspect};
 
 use crate::kernel::{self, Object};
-use crate::maps::{AGGREGATES_0, AGGREGATES_1, EVENTS, GENERATION, RATES, TALLY};
+use crate::maps::{
+    AGGREGATES_0, AGGREGATES_1, EVENTS, GENERATION, RATE_SLOTS, RATES, SLEEPING, TALLY,
+};
 use crate::program;
 
 /// `BPF_NOEXIST`: insert only.
 const NO_EXIST: u64 = 1;
+/// `BPF_RB_NO_WAKEUP`: the reader is left alone.
+const NO_WAKEUP: u64 = 1;
+/// `BPF_RB_FORCE_WAKEUP`: the reader is woken, even if it has not read all before.
+const FORCE_WAKEUP: u64 = 2;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Ticks without data that count as silence in an aggregate.
 const SILENT_TICKS: u32 = 250;
 
-/// A source of resets, for the limit on details.
+/// Details of one source, for their limit.
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub struct RateKey {
-    /// Owner, 0 without.
-    pub owner_pid: u32,
-    /// Network namespace.
-    pub netns: u32,
-    /// Kernel reason.
-    pub reason: u32,
-    /// Direction, and shape in the second byte.
-    pub kind: u32,
+pub struct Rate {
+    /// Owner's pid, and network namespace.
+    source: [u32; 2],
+    /// Kernel reason; direction, and shape in the second byte.
+    kind: [u32; 2],
+    /// The second in which it was counted.
+    second: u64,
+    /// How many resets.
+    count: u64,
 }
 
 /// Where a program makes its record.
@@ -103,10 +108,11 @@ pub fn reset(
             core::ptr::from_ref(&EVENTS).cast_mut().cast::<c_void>(),
             core::ptr::from_mut(record).cast::<c_void>(),
             size_of::<ResetRecord>() as u64,
-            0,
+            NO_WAKEUP,
         )
     };
     if failed == 0 {
+        wake();
         Delivery::Ring
     } else if provisional {
         count(lost);
@@ -116,6 +122,31 @@ pub fn reset(
     }
 }
 
+/// Wakes the agent if it sleeps; call after a record was handed over.
+///
+/// A wake-up is an interrupt to this very CPU, which costs several times all the rest of a reset.
+/// So the agent asks for one only when it has found nothing for a while; until then it looks by a
+/// timer. It says that it sleeps and then looks once more, we hand over and then look whether it
+/// sleeps: one of the two sees the other (handing over ends in an atomic exchange).
+#[inline(always)]
+fn wake() {
+    let Some(sleeping) = SLEEPING.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: a map value that the agent writes.
+    if unsafe { sleeping.read_volatile() } == 0 {
+        return;
+    }
+    // Only what goes through the ring buffer can wake; this is thrown away. If it is full, the
+    // agent is left to its timer.
+    let Some(nothing) = EVENTS.reserve_untyped::<u64>(0) else {
+        return;
+    };
+    // SAFETY: as above. Two CPUs at once wake twice, which does no harm.
+    unsafe { sleeping.write_volatile(0) };
+    nothing.discard(FORCE_WAKEUP);
+}
+
 /// Whether the source of this reset has used up its share of details for this second.
 #[inline(always)]
 fn is_storm(record: &ResetRecord) -> bool {
@@ -123,26 +154,43 @@ fn is_storm(record: &ResetRecord) -> bool {
     if limit == 0 {
         return false;
     }
-    let key = RateKey {
-        owner_pid: record.owner.pid,
-        netns: record.netns,
-        reason: record.reason,
-        kind: u32::from(record.direction) | u32::from(record.shape) << 8,
-    };
+    let source = [record.owner.pid, record.netns];
+    let kind = [
+        record.reason,
+        u32::from(record.direction) | u32::from(record.shape) << 8,
+    ];
     let second = record.time_ns / SECOND_NS;
-    if let Some(rate) = RATES.get_ptr_mut(key) {
-        // SAFETY: a value of this CPU; an interruption between the two members costs at most
-        // one detail more or less, never a count.
-        let rate = unsafe { &mut *rate };
-        if rate[0] != second {
-            *rate = [second, 0];
-        }
-        rate[1] += 1;
-        return rate[1] > u64::from(limit);
+    let wide = |[low, high]: [u32; 2]| u64::from(high) << 32 | u64::from(low);
+    let Some(rate) = RATES.get_ptr_mut(slot(wide(source), wide(kind), RATE_SLOTS)) else {
+        return false;
+    };
+    // SAFETY: a value of this CPU; an interruption between two members costs at most some
+    // details more or less, never a count.
+    let rate = unsafe { &mut *rate };
+    let same = rate.source == source && rate.kind == kind;
+    if rate.second == second && same {
+        rate.count += 1;
+        return rate.count > u64::from(limit);
     }
-    // A failure only means that this reset is reported in full.
-    let _ = RATES.insert(key, [second, 1], 0);
+    // A storm keeps its slot from others of the same hash, which are reported in full.
+    if rate.second != second || rate.count <= u64::from(limit) {
+        *rate = Rate {
+            source,
+            kind,
+            second,
+            count: 1,
+        };
+    }
     false
+}
+
+/// The slot of a key of two words among `slots`, a power of two.
+#[inline(always)]
+pub fn slot(one: u64, other: u64, slots: usize) -> u32 {
+    // Multiplicative hashing: odd constants without pattern, and the upper bits of the product.
+    let mixed = one.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ other.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    let mixed = mixed ^ mixed >> 29;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32 & (slots as u32 - 1)
 }
 
 /// Adds the reset to its aggregate.
@@ -271,6 +319,7 @@ pub fn process(time_ns: u64, identity: &Task, task: Object) -> bool {
     if !task.is_null() {
         program::fill(record, task);
     }
-    entry.submit(0);
+    entry.submit(NO_WAKEUP);
+    wake();
     true
 }

@@ -22,7 +22,9 @@
 
 mod emit;
 mod kernel;
+mod late;
 mod maps;
+mod nesting;
 mod owner;
 mod packet;
 mod probes;

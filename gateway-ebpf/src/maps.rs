@@ -4,15 +4,17 @@ use core::ffi::c_void;
 use core::ptr;
 
 use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::helpers::generated::bpf_sk_storage_get;
 use aya_ebpf::macros::btf_map;
 use gateway_ebpf_common::event::{ResetRecord, Task};
 use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, TALLIES};
 
-use crate::emit::RateKey;
+use crate::emit::Rate;
 use crate::kernel::Object;
-use crate::owner::{Facts, Gone, Tuple};
+use crate::nesting::POINTS;
+use crate::late::{Gone, Waiting};
+use crate::owner::Facts;
 
 /// Records to the agent; the agent sets the size.
 #[btf_map]
@@ -39,18 +41,37 @@ pub static DELIVERED: Array<[u64; 2], 1> = Array::new();
 #[btf_map]
 pub static GENERATION: Array<u32, 1> = Array::new();
 
-/// Resets of each source in the second under way: (second, count).
+/// Resets of each source in the second under way; a source has one slot, by its hash.
 #[btf_map]
-pub static RATES: LruPerCpuHashMap<RateKey, [u64; 2], 1024> = LruPerCpuHashMap::new();
+pub static RATES: PerCpuArray<Rate, RATE_SLOTS> = PerCpuArray::new();
+
+/// How many slots that are; a power of two.
+pub const RATE_SLOTS: usize = 1024;
+
+/// 1 while the agent waits to be woken for the next record.
+#[btf_map]
+pub static SLEEPING: Array<u32, 1> = Array::new();
 
 /// Where `tcp_send_reset` makes its record. A program never interrupts itself on one CPU, but the
-/// other one may interrupt it: hence one each.
+/// others may interrupt it: hence one each.
 #[btf_map]
 pub static SENT: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Where its stand-in makes it.
+#[btf_map]
+pub static SENT_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 
 /// Where `tcp_receive_reset` makes its record.
 #[btf_map]
 pub static RECEIVED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Where its stand-in makes it.
+#[btf_map]
+pub static RECEIVED_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Which event the first program of a tracepoint took last, by [`crate::nesting::Point`].
+#[btf_map]
+pub static TAKEN: PerCpuArray<[u64; 2], POINTS> = PerCpuArray::new();
 
 /// Where the probes of untraced resets make theirs.
 #[btf_map]
@@ -60,13 +81,23 @@ pub static UNTRACED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 #[btf_map]
 pub static SOCKETS: SkStorage<Facts> = SkStorage::new();
 
-/// Facts of sockets that entered `TIME_WAIT`, by socket cookie.
+/// Facts of sockets that entered `TIME_WAIT`, each in the slot of its cookie.
+///
+/// Here and in [`GONE`] an array, which the newest entry of a slot has for itself: to put one in
+/// costs a tenth of what it costs in an LRU hash, and every connection that this end closes does.
 #[btf_map]
-pub static TIME_WAIT: LruHashMap<u64, Facts, 32768> = LruHashMap::new();
+pub static TIME_WAIT: Array<Waiting, WAITING_SLOTS> = Array::new();
 
-/// Owners of sockets that were reset and are gone, for the late packets that still come.
+/// How many slots that are; a power of two. Cookies are numbers in a row.
+pub const WAITING_SLOTS: usize = 32768;
+
+/// Owners of sockets that were reset and are gone, for the late packets that still come; each in
+/// the slot of its endpoints' hash.
 #[btf_map]
-pub static GONE: LruHashMap<Tuple, Gone, 8192> = LruHashMap::new();
+pub static GONE: Array<Gone, GONE_SLOTS> = Array::new();
+
+/// How many slots that are; a power of two.
+pub const GONE_SLOTS: usize = 8192;
 
 /// Processes that the agent was told of: start and pid to the first half of the name.
 #[btf_map]

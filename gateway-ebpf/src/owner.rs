@@ -37,7 +37,7 @@ pub mod fact {
 
 /// Both endpoints of a connection and where it lives.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tuple {
     /// Local address, network order, IPv4 in the first word.
     pub local: [u32; 4],
@@ -85,20 +85,6 @@ pub struct Facts {
     pub rst_ttl: u8,
     /// See `ResetRecord`.
     pub rst_flags: u8,
-}
-
-/// What is remembered of a connection that was reset and is gone.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Gone {
-    /// Whose it was.
-    pub owner: Task,
-    /// Its cookie.
-    pub cookie: u64,
-    /// When it went.
-    pub time_ns: u64,
-    /// Who opened the connection.
-    pub role: u64,
 }
 
 /// `CLOCK_MONOTONIC` in ns.

@@ -1,7 +1,8 @@
 //! `tcp:tcp_receive_reset`: the first statement of `tcp_reset()`.
 //!
 //! It also fires when data arrives after close, without any RST (`tcp_rcv_state_process`): then
-//! a sent reset for the same socket follows at once and retracts this one.
+//! a sent reset for the same socket follows at once and retracts this one. Two programs share the
+//! work, see [`nesting`].
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -10,17 +11,32 @@ use gateway_ebpf_common::event::{REASON_ABSENT, direction, flag, shape};
 use gateway_ebpf_common::tally::Tally;
 
 use crate::emit;
-use crate::emit::Delivery;
+use crate::emit::{Delivery, Scratch};
 use crate::kernel::Object;
-use crate::maps::RECEIVED;
+use crate::maps::{RECEIVED, RECEIVED_NESTED};
+use crate::nesting::{self, Point, Turn};
 use crate::owner::{self, fact};
 use crate::socket::{self, state};
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
+    received(&ctx, Turn::First, &RECEIVED)
+}
+
+/// For the resets that interrupt the other program.
+#[btf_tracepoint(function = "tcp_receive_reset")]
+pub fn reset_received_nested(ctx: BtfTracePointContext) -> i32 {
+    received(&ctx, Turn::StandIn, &RECEIVED_NESTED)
+}
+
+#[inline(always)]
+fn received(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
     let sk: Object = ctx.arg(0);
+    if !nesting::takes(turn, Point::Received, [ctx.arg(0), 0], socket::in_task(sk)) {
+        return 0;
+    }
     let state = socket::state_of(sk);
-    debug!(&ctx, "tcp_receive_reset state {}", state);
+    debug!(ctx, "tcp_receive_reset state {}", state);
     if state == state::CLOSE {
         // `tcp_reset()` returns without doing anything.
         return 0;
@@ -41,7 +57,7 @@ pub fn reset_received(ctx: BtfTracePointContext) -> i32 {
         && state != state::SYN_SENT
         && state != state::SYN_RECV
         && socket::shutdown(sk) & socket::RCV_SHUTDOWN != 0;
-    let delivery = emit::reset(&RECEIVED, Tally::ReceivedLost, |record| {
+    let delivery = emit::reset(scratch, Tally::ReceivedLost, |record| {
         record.time_ns = owner::now();
         record.direction = direction::RECEIVED;
         record.reason = REASON_ABSENT;

@@ -2,7 +2,7 @@
 //!
 //! Active resets (`tcp_send_active_reset`) carry no packet; passive ones
 //! (`tcp_v4_send_reset`, `tcp_v6_send_reset`) carry the packet that they answer, and a socket
-//! that may be NULL, listening or in `TIME_WAIT`.
+//! that may be NULL, listening or in `TIME_WAIT`. Two programs share the work, see [`nesting`].
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::btf_tracepoint;
@@ -13,16 +13,28 @@ use gateway_ebpf_common::tally::Tally;
 
 use crate::emit::{Delivery, Scratch};
 use crate::kernel::{self, Object};
-use crate::maps::{CLOSING_LISTENER, GONE, SENT, TIME_WAIT};
-use crate::owner::{self, Facts, Gone, Tuple, fact};
+use crate::maps::{CLOSING_LISTENER, SENT, SENT_NESTED};
+use crate::nesting::{self, Point, Turn};
+use crate::owner::{self, Tuple, fact};
 use crate::socket::state;
-use crate::{emit, packet, socket};
-
-/// How long a late packet is still put down to the reset connection of the same endpoints.
-const GONE_NS: u64 = 60_000_000_000;
+use crate::{emit, late, packet, socket};
 
 #[btf_tracepoint(function = "tcp_send_reset")]
 pub fn reset_sent(ctx: BtfTracePointContext) -> i32 {
+    sent(&ctx, Turn::First, &SENT)
+}
+
+/// For the resets that interrupt the other program.
+#[btf_tracepoint(function = "tcp_send_reset")]
+pub fn reset_sent_nested(ctx: BtfTracePointContext) -> i32 {
+    sent(&ctx, Turn::StandIn, &SENT_NESTED)
+}
+
+#[inline(always)]
+fn sent(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
+    if !takes(ctx, turn) {
+        return 0;
+    }
     let sk: Object = ctx.arg(0);
     let skb: Object = ctx.arg(1);
     let reason = if kernel::has_reason() {
@@ -30,18 +42,11 @@ pub fn reset_sent(ctx: BtfTracePointContext) -> i32 {
     } else {
         REASON_ABSENT
     };
-    let (no_socket, no_packet) = if kernel::unmarked_null() {
-        // The verifier would drop a test of the typed pointer, so test the bare number.
-        let raw: Option<[u64; 2]> = kernel::probe(ctx.as_ptr().cast::<u8>().cast_const());
-        let [sk, skb] = raw.unwrap_or([0; 2]);
-        (sk == 0, skb == 0)
-    } else {
-        (false, false)
-    };
+    let (no_socket, no_packet) = unmarked(ctx);
     let no_socket = no_socket || sk.is_null();
     let no_packet = no_packet || skb.is_null();
     debug!(
-        &ctx,
+        ctx,
         "tcp_send_reset reason {} socket {} packet {}",
         reason,
         u8::from(!no_socket),
@@ -50,14 +55,37 @@ pub fn reset_sent(ctx: BtfTracePointContext) -> i32 {
 
     if no_packet {
         if !no_socket {
-            active(sk, reason);
+            active(scratch, sk, reason);
         }
     } else if no_socket {
-        without_socket(&SENT, skb, reason);
+        without_socket(scratch, skb, reason);
     } else {
-        passive(sk, skb, reason);
+        passive(scratch, sk, skb, reason);
     }
     0
+}
+
+/// Whether socket and packet are missing, where the verifier does not know that they can be.
+#[inline(always)]
+fn unmarked(ctx: &BtfTracePointContext) -> (bool, bool) {
+    if !kernel::unmarked_null() {
+        return (false, false);
+    }
+    // The verifier would drop a test of the typed pointer, so test the bare number.
+    let raw: Option<[u64; 2]> = kernel::probe(ctx.as_ptr().cast::<u8>().cast_const());
+    let [sk, skb] = raw.unwrap_or([0; 2]);
+    (sk == 0, skb == 0)
+}
+
+/// Whether this reset is for the program whose `turn` it is.
+///
+/// Not inlined: the compiler would keep the outcome of its tests for NULL in memory, where the
+/// verifier loses what they say of the pointers.
+#[inline(never)]
+fn takes(ctx: &BtfTracePointContext, turn: Turn) -> bool {
+    let sk: Object = ctx.arg(0);
+    let in_task = !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk);
+    nesting::takes(turn, Point::Sent, [ctx.arg(0), ctx.arg(1)], in_task)
 }
 
 /// The members that every sent record has.
@@ -70,14 +98,14 @@ fn begin(record: &mut ResetRecord, reason: u32) {
 
 /// `close`, abort, timers: the socket says it all.
 #[inline(always)]
-fn active(sk: Object, reason: u32) {
+fn active(scratch: &Scratch, sk: Object, reason: u32) {
     let tcp = socket::tcp(sk);
     if tcp.is_null() {
         emit::count(Tally::Unreadable);
         return;
     }
     let facts = owner::facts(sk);
-    emit::reset(&SENT, Tally::SentLost, |record| {
+    emit::reset(scratch, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::FULL;
         record.state = socket::state_of(sk);
@@ -114,10 +142,10 @@ fn active(sk: Object, reason: u32) {
 
 /// An answer to a packet that met a socket of whatever shape.
 #[inline(always)]
-fn passive(sk: Object, skb: Object, reason: u32) {
+fn passive(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
     let state = socket::state_of(sk);
     if state == state::TIME_WAIT || state == state::NEW_SYN_RECV {
-        half_socket(&SENT, sk, skb, reason);
+        half_socket(scratch, sk, skb, reason);
         return;
     }
     let netns = socket::netns(sk);
@@ -133,7 +161,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
         emit::count(Tally::Retracted);
     }
     let retracts = known & (fact::PROVISIONAL | fact::TALLIED) == fact::PROVISIONAL;
-    let delivery = emit::reset(&SENT, Tally::SentLost, |record| {
+    let delivery = emit::reset(scratch, Tally::SentLost, |record| {
         begin(record, reason);
         record.shape = shape::FULL;
         record.state = state;
@@ -164,7 +192,7 @@ fn passive(sk: Object, skb: Object, reason: u32) {
             facts.flags |= fact::RESET;
             if state == state::CLOSE && record.flags & flag::DEAD != 0 {
                 // Data after close: the socket was destroyed before this tracepoint.
-                remember(facts, record.cookie, record.time_ns);
+                late::keep_gone(facts, record.cookie, record.time_ns);
             }
         }
         true
@@ -195,13 +223,7 @@ pub fn half_socket(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
         if !packet::fill(record, skb) {
             return false;
         }
-        // SAFETY: entries are whole once inserted; an evicted one may be overwritten while
-        // it is copied, which the agent's checks on pid and start time bear.
-        if let Some(facts) = unsafe { TIME_WAIT.get(cookie) } {
-            facts.write(record);
-            record.state_before = state;
-            record.flags |= flag::BY_COOKIE | flag::STATE_SEEN;
-        }
+        late::write_waiting(cookie, record);
         true
     });
 }
@@ -217,29 +239,7 @@ pub fn without_socket(scratch: &Scratch, skb: Object, reason: u32) {
         if !packet::fill(record, skb) {
             return false;
         }
-        let tuple = Tuple::of(record);
-        // SAFETY: as for TIME_WAIT.
-        if let Some(gone) = unsafe { GONE.get(tuple) }
-            && record.time_ns.wrapping_sub(gone.time_ns) < GONE_NS
-        {
-            record.owner = gone.owner;
-            record.owner.known_by = known_by::EARLIER_RESET;
-            record.cookie = gone.cookie;
-            record.role = gone.role as u8;
-        }
+        late::write_gone(record);
         true
     });
-}
-
-/// Keeps the owner of a reset connection for the packets that come late.
-#[inline(always)]
-pub fn remember(facts: &Facts, cookie: u64, time_ns: u64) {
-    let gone = Gone {
-        owner: facts.owner,
-        cookie,
-        time_ns,
-        role: u64::from(facts.role),
-    };
-    // A full map evicts; a failure only leaves a late packet without owner.
-    let _ = GONE.insert(facts.tuple, gone, 0);
 }

@@ -9,8 +9,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use crate::kernel::Object;
 use crate::maps::SOCKETS;
 use crate::owner::{self, fact};
-use crate::probes::reset_sent;
-use crate::socket;
+use crate::{late, socket};
 
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub fn socket_destroyed(ctx: BtfTracePointContext) -> i32 {
@@ -18,7 +17,7 @@ pub fn socket_destroyed(ctx: BtfTracePointContext) -> i32 {
     if let Some(facts) = SOCKETS.get(sk)
         && facts.flags & fact::RESET != 0
     {
-        reset_sent::remember(facts, socket::cookie(sk), owner::now());
+        late::keep_gone(facts, socket::cookie(sk), owner::now());
     }
     0
 }

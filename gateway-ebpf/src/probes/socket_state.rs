@@ -1,50 +1,64 @@
 //! `sock:inet_sock_set_state`: a TCP socket changes state.
 //!
-//! It fires before `sk_state` is stored, and after the port was released on the way to CLOSE.
+//! It fires before `sk_state` is stored, and after the port was released on the way to CLOSE. Two
+//! programs share the work, see [`nesting`].
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use gateway_ebpf_common::event::{known_by, role};
-use gateway_ebpf_common::tally::Tally;
 
-use crate::emit;
 use crate::kernel::Object;
-use crate::maps::{CLOSING_LISTENER, TIME_WAIT};
+use crate::late;
+use crate::maps::CLOSING_LISTENER;
+use crate::nesting::{self, Point, Turn};
 use crate::owner::{self, fact};
 use crate::socket::{self, state};
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+    changed(&ctx, Turn::First)
+}
+
+/// For the changes that interrupt the other program.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn socket_state_nested(ctx: BtfTracePointContext) -> i32 {
+    changed(&ctx, Turn::StandIn)
+}
+
+#[inline(always)]
+fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
     let sk: Object = ctx.arg(0);
     let old = ctx.arg::<u64>(1) as u8;
     let new = ctx.arg::<u64>(2) as u8;
-    if !socket::is_tcp(sk) {
+    let event = [ctx.arg(0), u64::from(old) << 8 | u64::from(new)];
+    if !socket::is_tcp(sk) || !nesting::takes(turn, Point::State, event, socket::in_task(sk)) {
         return 0;
     }
     let Some(facts) = owner::facts(sk) else {
         return 0;
     };
-    let now = owner::now();
     match new {
         state::SYN_SENT => {
+            let now = owner::now();
             facts.begin(role::CLIENT, now);
             facts.tag(known_by::CONNECT, now);
         }
         state::LISTEN => {
+            let now = owner::now();
             facts.begin(role::SERVER, now);
             facts.tag(known_by::LISTEN, now);
         }
         state::SYN_RECV if old == state::LISTEN => {
             // A new child: its storage is a copy of its listener's.
-            facts.begin(role::SERVER, now);
+            facts.begin(role::SERVER, owner::now());
             if facts.owner.pid != 0 {
                 facts.owner.known_by = known_by::INHERITED;
             }
         }
-        state::ESTABLISHED => facts.established_ns = now,
-        state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = now,
+        state::ESTABLISHED => facts.established_ns = owner::now(),
+        state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = owner::now(),
         state::FIN_WAIT1 | state::LAST_ACK => {
-            facts.fin_sent_ns = now;
+            facts.fin_sent_ns = owner::now();
             if new == state::FIN_WAIT1 {
                 // Only from here a way leads to TIME_WAIT, which copies the cookie. A child's
                 // cookie may be set to 0 (inet_csk_clone_lock) after its first state.
@@ -58,12 +72,12 @@ pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
             facts.state_before = old;
             facts.flags |= fact::STATE_SEEN;
             if old == state::LISTEN {
-                closing_listener(sk, now);
+                closing_listener(sk, owner::now());
             } else if old == state::FIN_WAIT2 || old == state::CLOSING {
                 // On the way to TIME_WAIT, which has no storage but keeps the cookie.
                 let cookie = socket::cookie(sk);
-                if cookie != 0 && TIME_WAIT.insert(cookie, *facts, 0).is_err() {
-                    emit::count(Tally::TimeWaitFailed);
+                if cookie != 0 {
+                    late::keep_waiting(cookie, facts);
                 }
             }
         }

@@ -351,6 +351,11 @@ impl Attached {
         RingBuf::try_from(self.take("EVENTS")?).map_err(|_| AttachError::MapMissing("EVENTS"))
     }
 
+    /// Where the reader of the ring buffer says that it sleeps; once.
+    pub fn take_sleeping(&mut self) -> Result<Array<MapData, u32>, AttachError> {
+        Array::try_from(self.take("SLEEPING")?).map_err(|_| AttachError::MapMissing("SLEEPING"))
+    }
+
     /// The per-CPU tally; once.
     pub fn take_tally(&mut self) -> Result<PerCpuArray<MapData, u64>, AttachError> {
         PerCpuArray::try_from(self.take("TALLY")?).map_err(|_| AttachError::MapMissing("TALLY"))

@@ -285,6 +285,12 @@ impl PinSet {
         })
     }
 
+    /// Whether a probe's link is pinned.
+    #[must_use]
+    pub fn has_link(&self, probe: &str) -> bool {
+        self.links.join(probe).exists()
+    }
+
     /// The pinned program of a probe that is attached; `None` if there is none.
     #[must_use]
     pub fn kept(&self, probe: &str) -> Option<Kept> {

@@ -54,10 +54,15 @@ const STATE_NS: f64 = 150.0;
 /// The same for a reset.
 const RESET_NS: f64 = 400.0;
 
-/// One program's samples.
+/// Ending of the name of a program that stands in for the one of that name without it.
+const STAND_IN: &str = "_nested";
+
+/// One tracepoint's samples.
 #[derive(Debug, Default, Clone)]
 struct Samples {
+    /// All our programs there.
     ours: Vec<f64>,
+    /// As many empty ones.
     empty: Vec<f64>,
     bpftrace: Vec<f64>,
     events: u64,
@@ -166,11 +171,14 @@ fn add(all: &mut [Samples], held: &Held, before: &[Program], after: &[Program]) 
         let Some((ours, runs)) = cost(&held.ours, name) else {
             continue;
         };
-        samples.ours.push(ours);
-        samples.events += runs;
         let (empty, _) = cost(&held.empty, name)
             .with_context(|| format!("the empty program {name} did not run"))?;
-        samples.empty.push(empty);
+        // It runs at every event too, and each program is charged for being measured.
+        let stand_in = cost(&held.ours, &format!("{name}{STAND_IN}"));
+        let programs = if stand_in.is_some() { 2.0 } else { 1.0 };
+        samples.ours.push(ours + stand_in.map_or(0.0, |(ns, _)| ns));
+        samples.empty.push(empty * programs);
+        samples.events += runs;
         let (bpftrace, _) = cost(&held.bpftrace, theirs)
             .with_context(|| format!("bpftrace's program at {tracepoint} did not run"))?;
         samples.bpftrace.push(bpftrace);

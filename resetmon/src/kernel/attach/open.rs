@@ -8,6 +8,7 @@ use gateway_ebpf_common::layout::Switches;
 
 use super::{AttachError, Options, Stay, chain};
 use crate::kernel::pin::{PinError, PinSet};
+use crate::kernel::probes::{Need, PROBES};
 
 /// The object with its maps: those that are pinned, else new ones, which get pinned.
 pub(super) fn open(
@@ -42,7 +43,7 @@ pub(super) fn open(
 
 /// The object over the maps that an earlier run pinned; `None` if there are none.
 ///
-/// Errors: they are not complete, or no longer fit.
+/// Errors: they are not complete, no longer fit, or would run in another order.
 fn take_over(
     object: &[u8],
     options: &Options,
@@ -59,6 +60,14 @@ fn take_over(
         .find(|name| there.iter().all(|(pin, _)| pin != name));
     if let Some(name) = missing {
         return Err(format!("the map {name} is not pinned"));
+    }
+    for probe in PROBES {
+        if let Need::StandInFor(first) = probe.need
+            && pins.has_link(probe.name)
+            && !pins.has_link(first)
+        {
+            return Err(format!("{} is pinned, but {first} is not", probe.name));
+        }
     }
     Ok(Some(ebpf))
 }

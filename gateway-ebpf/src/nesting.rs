@@ -1,0 +1,112 @@
+//! Two programs at one tracepoint, so that no event is left out.
+//!
+//! The kernel does not let a program interrupt itself on one CPU (`prog->active` in
+//! `kernel/trace/bpf_trace.c`): the inner run is dropped and only counted (`recursion_misses`). It
+//! comes to that when a task is at work on a socket with softirqs enabled, an interrupt arrives
+//! while the program runs, and the softirq after it meets the same tracepoint. On the loopback
+//! device that is common: closing one connection sends the packets that reset others.
+//!
+//! So each tracepoint has a first program and a stand-in, which does the same for events that the
+//! first was kept from. Both run at every event, the first one first.
+//!
+//! - An event in task context (a task holds the socket's lock) is never the inner one: a CPU has one
+//!   task at work. The first program takes it always; the stand-in returns at once.
+//! - An event in softirq, or with softirqs disabled (timers, packets, children of a closing
+//!   listener), is never interrupted by another: softirqs do not nest on a CPU, and no hard
+//!   interrupt sends or receives a reset. The first program takes it and notes which it was; the
+//!   stand-in takes it if the note is of another.
+//!
+//! If the softirq hits the first program, the stand-in runs; if it hits the stand-in, the first one
+//! does. Two levels are all there are, so one of them always runs.
+//!
+//! What remains: an interrupt within the first few instructions of the first program, before it
+//! clears the note, when the note is also of an event with the same socket and packet addresses
+//! whose stand-in was itself hit: three coincidences of nanoseconds in a row.
+//!
+//! The other programs have no stand-in: being left out costs them an owner or a fact, no count.
+
+use crate::kernel::Object;
+use crate::maps::TAKEN;
+use crate::socket::{self, state};
+
+/// Which of the two programs of a tracepoint runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The first one.
+    First,
+    /// The one for what the first was kept from.
+    StandIn,
+}
+
+/// A tracepoint with two programs; the index of its note.
+#[derive(Clone, Copy)]
+pub enum Point {
+    /// `tcp_send_reset`.
+    Sent = 0,
+    /// `tcp_receive_reset`.
+    Received = 1,
+    /// `inet_sock_set_state`.
+    State = 2,
+}
+
+/// How many there are.
+pub const POINTS: usize = 3;
+
+/// Whether the program whose `turn` it is takes this event.
+///
+/// `event` tells it from others that may be under way: addresses of socket and packet.
+#[inline(always)]
+pub fn takes(turn: Turn, point: Point, event: [u64; 2], in_task: bool) -> bool {
+    if turn == Turn::StandIn && in_task {
+        return false;
+    }
+    let Some(note) = TAKEN.get_ptr_mut(point as u32) else {
+        // An array has all its entries; the verifier wants the test.
+        return turn == Turn::First;
+    };
+    // SAFETY: a map value of this CPU. Volatile, because an interrupt may look in between.
+    unsafe {
+        if turn == Turn::First {
+            note.write_volatile(if in_task { [0; 2] } else { event });
+            return true;
+        }
+        let [one, other] = note.read_volatile();
+        if is_same(one, event[0]) && is_same(other, event[1]) {
+            note.write_volatile([0; 2]);
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a number is that of an address, or of another number.
+#[inline(always)]
+fn is_same(number: u64, address: u64) -> bool {
+    let same: u64;
+    // SAFETY: registers only. A comparison and nothing else, because the compiler would calculate
+    // with the address, which the verifier refuses.
+    unsafe {
+        core::arch::asm!(
+            "{same} = 1",
+            "if {number} == {address} goto +1",
+            "{same} = 0",
+            same = out(reg) same,
+            number = in(reg) number,
+            address = in(reg) address,
+            options(pure, nomem, nostack),
+        );
+    }
+    same != 0
+}
+
+/// Whether a task is at work on this socket of whatever shape, so that a softirq may interrupt it.
+///
+/// A listening socket answers packets without its lock, whoever holds that.
+#[inline(always)]
+pub fn is_in_task(sk: Object) -> bool {
+    let state = socket::state_of(sk);
+    state != state::TIME_WAIT
+        && state != state::NEW_SYN_RECV
+        && state != state::LISTEN
+        && socket::in_task(sk)
+}
