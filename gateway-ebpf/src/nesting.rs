@@ -25,6 +25,8 @@
 //!
 //! The other programs have no stand-in: being left out costs them an owner or a fact, no count.
 
+use aya_ebpf::EbpfContext;
+
 use crate::kernel::Object;
 use crate::maps::TAKEN;
 use crate::socket::{self, state};
@@ -97,6 +99,26 @@ fn is_same(number: u64, address: u64) -> bool {
         );
     }
     same != 0
+}
+
+/// The argument at byte `OFFSET`, for tests that are over before the work begins.
+///
+/// Loaded out of the compiler's sight: it would keep what it learns of the pointer here, that it is
+/// NULL or not, in memory until the work asks for it, and there the verifier loses it.
+#[inline(always)]
+pub fn argument<const OFFSET: i16>(ctx: &impl EbpfContext) -> Object {
+    let argument: Object;
+    // SAFETY: one aligned load from the context; the verifier knows how many words it has.
+    unsafe {
+        core::arch::asm!(
+            "{argument} = *(u64 *)({ctx} + {offset})",
+            argument = lateout(reg) argument,
+            ctx = in(reg) ctx.as_ptr(),
+            offset = const OFFSET,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    argument
 }
 
 /// Whether a task is at work on this socket of whatever shape, so that a softirq may interrupt it.

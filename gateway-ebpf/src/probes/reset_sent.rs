@@ -78,14 +78,12 @@ fn unmarked(ctx: &BtfTracePointContext) -> (bool, bool) {
 }
 
 /// Whether this reset is for the program whose `turn` it is.
-///
-/// Not inlined: the compiler would keep the outcome of its tests for NULL in memory, where the
-/// verifier loses what they say of the pointers.
-#[inline(never)]
+#[inline(always)]
 fn takes(ctx: &BtfTracePointContext, turn: Turn) -> bool {
-    let sk: Object = ctx.arg(0);
+    let sk = nesting::argument::<0>(ctx);
+    let skb = nesting::argument::<8>(ctx);
     let in_task = !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk);
-    nesting::takes(turn, Point::Sent, [ctx.arg(0), ctx.arg(1)], in_task)
+    nesting::takes(turn, Point::Sent, [sk as u64, skb as u64], in_task)
 }
 
 /// The members that every sent record has.

@@ -96,10 +96,10 @@ impl Ring {
                 Pace::Sleep => self.fd.readable_mut().await?.clear_ready(),
             }
             let taken = self.batch(&mut take);
-            self.pace = self.pace.after(taken, Instant::now());
             if taken > 0 {
                 return Ok(());
             }
+            self.pace = self.pace.after(0, Instant::now());
         }
     }
 
@@ -119,6 +119,9 @@ impl Ring {
         {
             take(&record);
             taken += 1;
+        }
+        if taken > 0 {
+            self.pace = self.pace.after(taken, Instant::now());
         }
         taken
     }
