@@ -212,8 +212,14 @@ impl Facts {
     /// Writes what is remembered to a record; `state` must be set.
     #[inline(always)]
     pub fn write(&self, record: &mut ResetRecord) {
-        record.owner = self.owner;
         record.closer = self.closer;
+        self.write_all_but_closer(record);
+    }
+
+    /// As [`Self::write`], for who has found the closer already.
+    #[inline(always)]
+    pub fn write_all_but_closer(&self, record: &mut ResetRecord) {
+        record.owner = self.owner;
         record.opened_ns = self.opened_ns;
         record.established_ns = self.established_ns;
         record.fin_received_ns = self.fin_received_ns;

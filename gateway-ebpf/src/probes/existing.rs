@@ -25,7 +25,7 @@ pub extern "C" fn existing_listeners(ctx: *mut c_void) -> i32 {
     {
         let tcp = socket::tcp(sk);
         if !tcp.is_null() {
-            let key = [socket::netns(sk), u32::from(socket::local_port(tcp))];
+            let key = [socket::netns(tcp), u32::from(socket::local_port(tcp))];
             // A full map only leaves the role of a few old connections wrong-guessed as client,
             // so the agent does not see it as certain.
             let _ = EXISTING_LISTENERS.insert(key, 1, 0);
@@ -54,10 +54,10 @@ pub extern "C" fn existing_sockets(ctx: *mut c_void) -> i32 {
     };
     match facts.owner.known_by {
         known_by::NOBODY => {
-            owner::existing(&mut facts.owner, task, socket::cgroup(sk));
+            owner::existing(&mut facts.owner, task, socket::cgroup(tcp));
             facts.flags |= fact::EXISTING;
             owner::cookie(sk);
-            let key = [socket::netns(sk), u32::from(socket::local_port(tcp))];
+            let key = [socket::netns(tcp), u32::from(socket::local_port(tcp))];
             // SAFETY: a plain integer, not written while this program runs.
             let listened = unsafe { EXISTING_LISTENERS.get(key) }.is_some();
             facts.role = if listened { role::SERVER } else { role::CLIENT };

@@ -14,25 +14,26 @@ use crate::{owner, socket};
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
 pub fn first_read(ctx: BtfTracePointContext) -> i32 {
     let sk: Object = ctx.arg(0);
-    let Some(facts) = SOCKETS.get(sk) else {
-        // Open before the agent, and not found by its iterators.
-        if socket::is_tcp(sk)
-            && socket::in_task(sk)
-            && let Some(facts) = owner::facts(sk)
-        {
-            facts.flags |= owner::fact::EXISTING;
-            facts.tag(known_by::FIRST_READ, owner::now());
-        }
-        return 0;
-    };
-    match facts.owner.known_by {
+    let facts = match SOCKETS.get(sk) {
         // In-kernel readers (strparser, sockmap) run in softirq: no task holds the lock.
-        known_by::INHERITED | known_by::EXISTING_SHARED | known_by::NOBODY
-            if socket::in_task(sk) =>
-        {
-            facts.tag(known_by::FIRST_READ, owner::now());
-        }
-        _ => {}
-    }
+        Some(facts) => match facts.owner.known_by {
+            known_by::INHERITED | known_by::EXISTING_SHARED | known_by::NOBODY
+                if socket::in_task(sk) =>
+            {
+                facts
+            }
+            _ => return 0,
+        },
+        // Open before the agent, and not found by its iterators.
+        None if socket::is_tcp(sk) && socket::in_task(sk) => match owner::facts(sk) {
+            Some(facts) => {
+                facts.flags |= owner::fact::EXISTING;
+                facts
+            }
+            None => return 0,
+        },
+        None => return 0,
+    };
+    facts.tag(known_by::FIRST_READ, owner::now());
     0
 }

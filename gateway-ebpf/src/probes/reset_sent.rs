@@ -107,6 +107,19 @@ fn active(scratch: &Scratch, sk: Object, reason: u32) {
         begin(record, reason);
         record.shape = shape::FULL;
         record.state = socket::state_of(sk);
+        // Early, before the verifier has many ways to follow: in each it searches the kernel's
+        // types again.
+        if let Some(facts) = &facts {
+            record.closer = facts.closer;
+        }
+        let by_task = socket::in_task(sk);
+        let by_listener = !by_task && is_closing_listener(sk, tcp);
+        if by_listener {
+            record.flags |= flag::LISTENER_CLOSED;
+        }
+        if by_task || by_listener {
+            owner::current(&mut record.closer, known_by::CURRENT);
+        }
         record.cookie = owner::cookie(sk);
         let mut tuple = owner::NO_TUPLE;
         record.ip_version = socket::endpoints(&mut tuple, sk, tcp);
@@ -114,28 +127,24 @@ fn active(scratch: &Scratch, sk: Object, reason: u32) {
         socket::fill(record, sk, tcp);
         record.state_before = record.state;
         if let Some(facts) = facts {
-            facts.write(record);
+            facts.write_all_but_closer(record);
             facts.tuple = tuple;
             facts.flags |= fact::RESET;
         }
-        if record.flags & flag::IN_TASK != 0 {
-            owner::current(&mut record.closer, known_by::CURRENT);
-        } else if record.state == state::CLOSE
-            && record.flags & (flag::HAS_SOCKET | flag::DEAD) == 0
-        {
-            // Waiting in the accept queue of a listener that goes away: its lock is not held by
-            // a task, but the task is the one that closes the listener.
-            let thread = owner::current_thread();
-            // SAFETY: written only by this same thread.
-            if let Some([port, _]) = unsafe { CLOSING_LISTENER.get(thread) }
-                && *port == u64::from(tuple.local_port)
-            {
-                record.flags |= flag::LISTENER_CLOSED;
-                owner::current(&mut record.closer, known_by::CURRENT);
-            }
-        }
         true
     });
+}
+
+/// Whether this connection waited in the accept queue of a listener that goes away: its lock is not
+/// held by a task, but the current one is at work: it closes the listener.
+#[inline(always)]
+fn is_closing_listener(sk: Object, tcp: Object) -> bool {
+    if socket::state_of(sk) != state::CLOSE || !socket::is_unaccepted(sk, tcp) {
+        return false;
+    }
+    // SAFETY: written only by this same thread.
+    let closing = unsafe { CLOSING_LISTENER.get(owner::current_thread()) };
+    closing.is_some_and(|[port, _]| *port == u64::from(socket::local_port(tcp)))
 }
 
 /// An answer to a packet that met a socket of whatever shape.
@@ -146,12 +155,12 @@ fn passive(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
         half_socket(scratch, sk, skb, reason);
         return;
     }
-    let netns = socket::netns(sk);
     let tcp = socket::tcp(sk);
     if tcp.is_null() {
         emit::count(Tally::Unreadable);
         return;
     }
+    let netns = socket::netns(tcp);
     let mut facts = owner::facts(sk);
     // What became of the received reset that this one may take back.
     let known = facts.as_ref().map_or(0, |facts| facts.flags);

@@ -38,15 +38,15 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
         return 0;
     };
     match new {
-        state::SYN_SENT => {
+        state::SYN_SENT | state::LISTEN => {
+            let (role, known_by) = if new == state::LISTEN {
+                (role::SERVER, known_by::LISTEN)
+            } else {
+                (role::CLIENT, known_by::CONNECT)
+            };
             let now = owner::now();
-            facts.begin(role::CLIENT, now);
-            facts.tag(known_by::CONNECT, now);
-        }
-        state::LISTEN => {
-            let now = owner::now();
-            facts.begin(role::SERVER, now);
-            facts.tag(known_by::LISTEN, now);
+            facts.begin(role, now);
+            facts.tag(known_by, now);
         }
         state::SYN_RECV if old == state::LISTEN => {
             // A new child: its storage is a copy of its listener's.
