@@ -12,8 +12,8 @@ use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, TALLIES};
 
 use crate::emit::Rate;
 use crate::kernel::Object;
-use crate::nesting::POINTS;
 use crate::late::{Gone, Waiting};
+use crate::nesting::POINTS;
 use crate::owner::Facts;
 
 /// Records to the agent; the agent sets the size.

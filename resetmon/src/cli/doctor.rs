@@ -81,7 +81,7 @@ pub fn main(args: &Args) -> ExitCode {
     let privileged = privileges(&mut checks);
     checks.push(pins(&PinDir::check(Path::new(pin::DEFAULT_DIR))));
     match kernel {
-        Some(kernel) if privileged => probes(&mut checks, &kernel),
+        Some(kernel) if privileged => probes(&mut checks, kernel),
         _ => checks.push(
             Check::ok("probes", "all", "not tried, because of the above").worse(
                 Grade::Failed,
@@ -253,7 +253,7 @@ fn types(checks: &mut Vec<Check>) -> Option<Kernel> {
     usable.then_some(kernel)
 }
 
-fn probes(checks: &mut Vec<Check>, kernel: &Kernel) {
+fn probes(checks: &mut Vec<Check>, kernel: Kernel) {
     let options = attach::Options {
         ring_buffer_bytes: 1 << 16,
         layout: kernel.layout,
@@ -261,7 +261,7 @@ fn probes(checks: &mut Vec<Check>, kernel: &Kernel) {
         detail_rate: 0,
         log_level: 0,
     };
-    let attached = match attach::try_attach(OBJECT, &options, None) {
+    let attached = match attach::try_attach(kernel.loader, OBJECT, &options, None) {
         Ok(attached) => attached,
         Err(error) => {
             checks.push(Check::ok("probes", "all", error.to_string()).worse(

@@ -6,11 +6,12 @@ use std::os::fd::AsFd as _;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError};
-use aya::{Btf as AyaBtf, Ebpf, Endianness};
+use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Endianness};
 use gateway_ebpf_common::layout::{Layout, Switches};
 use thiserror::Error;
 
 use super::aggregate::Aggregates;
+use super::btf::{Btf, Kind};
 use super::clock::Sample;
 use super::pin::{Kept, Key, PinDir, PinError, PinSet};
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
@@ -38,6 +39,38 @@ impl Options {
     #[must_use]
     pub fn key(&self, object: &[u8]) -> Key {
         Key::new(object, &format!("{self:?}"))
+    }
+}
+
+/// What a load needs of the kernel's types besides the offsets.
+pub struct Loader {
+    /// Has read the kernel's BTF, as it does without being asked.
+    ebpf: EbpfLoader<'static>,
+    /// The attach points, as BTF.
+    targets: Vec<u8>,
+}
+
+impl Loader {
+    /// For the attach points that `btf` has; `ebpf` may come from another thread, since making it
+    /// takes its time.
+    #[must_use]
+    pub fn new(ebpf: EbpfLoader<'static>, btf: &Btf) -> Self {
+        let names: Vec<(Kind, String)> = PROBES.iter().map(|probe| target(probe.at)).collect();
+        Self {
+            ebpf,
+            targets: btf.excerpt(&names),
+        }
+    }
+}
+
+/// An attach point's name in BTF, as the kernel and the loader have it.
+fn target(at: AttachPoint) -> (Kind, String) {
+    match at {
+        AttachPoint::Tracepoint(name) => (Kind::Typedef, format!("btf_trace_{name}")),
+        AttachPoint::FunctionEntry(name) | AttachPoint::FunctionExit(name) => {
+            (Kind::Func, name.to_owned())
+        }
+        AttachPoint::Iterator(name) => (Kind::Func, format!("bpf_iter_{name}")),
     }
 }
 
@@ -100,11 +133,12 @@ pub enum Stay {
 ///
 /// Required probes that fail are an error; the outcomes of the others are kept.
 pub fn attach(
+    loader: Loader,
     object: &[u8],
     options: &Options,
     pins: Option<&PinSet>,
 ) -> Result<Attached, AttachError> {
-    let attached = try_attach(object, options, pins)?;
+    let attached = try_attach(loader, object, options, pins)?;
     match attached.verdict() {
         Verdict::Unusable(why) => {
             if let Some(pins) = pins {
@@ -119,13 +153,14 @@ pub fn attach(
 
 /// As [`attach`], but leaves the verdict to the caller.
 pub fn try_attach(
+    loader: Loader,
     object: &[u8],
     options: &Options,
     pins: Option<&PinSet>,
 ) -> Result<Attached, AttachError> {
-    let btf = AyaBtf::parse_file("/sys/kernel/btf/vmlinux", Endianness::default())
+    let btf = AyaBtf::parse(&loader.targets, Endianness::default())
         .map_err(|error| AttachError::Load(chain(&error)))?;
-    let (mut ebpf, stay) = open::open(object, options, &btf, pins)?;
+    let (mut ebpf, stay) = open::open(loader.ebpf, object, options, pins)?;
     let pins = pins.filter(|_| stay != Stay::No);
     if stay == Stay::TakenOver {
         open::forget_announcements(&mut ebpf);

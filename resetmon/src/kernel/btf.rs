@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod excerpt;
 mod header;
 mod index;
 mod member;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use aya::EbpfLoader;
 use aya::maps::{Array, MapData};
 use aya_log::EbpfLogger;
 use gateway_ebpf_common::layout::{Layout, Switches};
@@ -11,7 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::aggregate::Aggregates;
-use super::attach::{self, AttachError, Attached, Stay};
+use super::attach::{self, AttachError, Attached, Loader, Stay};
 use super::btf::{Btf, BtfError};
 use super::clock::{Anchor, Clock, hz_from_pair, hz_from_sample};
 use super::offsets::{self, Missing};
@@ -106,11 +107,15 @@ pub struct Kernel {
     pub missing: Vec<Missing>,
     /// Names of the kernel's reasons.
     pub reasons: Reasons,
+    /// For the load.
+    pub loader: Loader,
 }
 
 impl Kernel {
     /// Reads the running kernel's BTF.
     pub fn read() -> Result<Self, BtfError> {
+        // It reads the same, in its own way and as slowly: so at the same time.
+        let loader = std::thread::spawn(EbpfLoader::new);
         let btf = Btf::from_kernel()?;
         let resolved = offsets::resolve(&btf);
         Ok(Self {
@@ -118,6 +123,7 @@ impl Kernel {
             switches: offsets::switches(&btf),
             missing: resolved.missing,
             reasons: Reasons::from_btf(&btf),
+            loader: Loader::new(loader.join().unwrap_or_default(), &btf),
         })
     }
 
@@ -174,7 +180,7 @@ impl Capture {
             detail_rate: options.detail_rate,
             log_level: options.program_log.map_or(0, program_level),
         };
-        let mut attached = attach_pinned(object, &load, pins)?;
+        let mut attached = attach_pinned(kernel.loader, object, &load, pins)?;
         if options.program_log.is_some() {
             forward_program_log(&mut attached);
         }
@@ -200,12 +206,13 @@ impl Capture {
 
 /// Attaches, and removes what other versions pinned once that is done: so no moment is without.
 fn attach_pinned(
+    loader: Loader,
     object: &[u8],
     options: &attach::Options,
     pins: Option<PinDir>,
 ) -> Result<Attached, OpenError> {
     let set = pins.as_ref().map(|pins| pins.set(options.key(object)));
-    let mut attached = attach::attach(object, options, set.as_ref())?;
+    let mut attached = attach::attach(loader, object, options, set.as_ref())?;
     if let (Some(pins), Some(set)) = (pins, &set) {
         let removed = pins.remove_others(Some(set))?;
         attached.hold(pins);

@@ -65,10 +65,7 @@ impl Pace {
 impl Ring {
     /// Over the maps `EVENTS` and `SLEEPING` of the object; registers with the event loop of the
     /// current task.
-    pub fn new(
-        events: RingBuf<MapData>,
-        sleeping: Array<MapData, u32>,
-    ) -> std::io::Result<Self> {
+    pub fn new(events: RingBuf<MapData>, sleeping: Array<MapData, u32>) -> std::io::Result<Self> {
         // Readable only: a ring buffer is always "writable", which would wake for nothing.
         // SAFETY: the map's descriptor is open and the same for as long as `events` lives.
         let fd = unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aya::maps::{HashMap, Map};
-use aya::{Btf as AyaBtf, Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader};
 use gateway_ebpf_common::layout::Switches;
 
 use super::{AttachError, Options, Stay, chain};
@@ -12,25 +12,27 @@ use crate::kernel::probes::{Need, PROBES};
 
 /// The object with its maps: those that are pinned, else new ones, which get pinned.
 pub(super) fn open(
+    mut loader: EbpfLoader<'static>,
     object: &[u8],
     options: &Options,
-    btf: &AyaBtf,
     pins: Option<&PinSet>,
 ) -> Result<(Ebpf, Stay), AttachError> {
     let Some(pins) = pins else {
-        return Ok((load(object, options, btf, &[])?, Stay::No));
+        return Ok((load(loader, object, options, &[])?, Stay::No));
     };
-    match take_over(object, options, btf, pins) {
-        Ok(Some(ebpf)) => return Ok((ebpf, Stay::TakenOver)),
-        Ok(None) => {}
-        Err(why) => {
-            pins.remove()?;
-            tracing::warn!(
-                "programs of an earlier run could not be taken over ({why}); new ones are attached"
-            );
-        }
+    let there = pins.maps()?;
+    if !there.is_empty() {
+        let failed = match take_over(loader, object, options, pins, &there) {
+            Ok(ebpf) => return Ok((ebpf, Stay::TakenOver)),
+            Err(why) => why,
+        };
+        pins.remove()?;
+        tracing::warn!(
+            "programs of an earlier run could not be taken over ({failed}); new ones are attached"
+        );
+        loader = EbpfLoader::new();
     }
-    let ebpf = load(object, options, btf, &[])?;
+    let ebpf = load(loader, object, options, &[])?;
     match pin_maps(&ebpf, pins) {
         Ok(()) => Ok((ebpf, Stay::Pinned)),
         Err(error) => {
@@ -41,20 +43,17 @@ pub(super) fn open(
     }
 }
 
-/// The object over the maps that an earlier run pinned; `None` if there are none.
+/// The object over the maps that an earlier run pinned, which are `there`.
 ///
 /// Errors: they are not complete, no longer fit, or would run in another order.
 fn take_over(
+    loader: EbpfLoader<'static>,
     object: &[u8],
     options: &Options,
-    btf: &AyaBtf,
     pins: &PinSet,
-) -> Result<Option<Ebpf>, String> {
-    let there = pins.maps().map_err(|error| error.to_string())?;
-    if there.is_empty() {
-        return Ok(None);
-    }
-    let ebpf = load(object, options, btf, &there).map_err(|error| error.to_string())?;
+    there: &[(String, PathBuf)],
+) -> Result<Ebpf, String> {
+    let ebpf = load(loader, object, options, there).map_err(|error| error.to_string())?;
     let missing = shared(&ebpf)
         .map(|(name, _)| name)
         .find(|name| there.iter().all(|(pin, _)| pin != name));
@@ -69,22 +68,22 @@ fn take_over(
             return Err(format!("{} is pinned, but {first} is not", probe.name));
         }
     }
-    Ok(Some(ebpf))
+    Ok(ebpf)
 }
 
 fn load(
+    loader: EbpfLoader<'static>,
     object: &[u8],
     options: &Options,
-    btf: &AyaBtf,
     pins: &[(String, PathBuf)],
 ) -> Result<Ebpf, AttachError> {
     let switches = Switches {
         detail_rate: options.detail_rate,
         ..options.switches
     };
-    let mut loader = EbpfLoader::new();
+    // Lent what lives shorter.
+    let mut loader: EbpfLoader<'_> = loader;
     loader
-        .btf(Some(btf))
         .override_global("LAYOUT", &options.layout, true)
         .override_global("SWITCHES", &switches, true)
         .override_global(aya_log::LEVEL, &options.log_level, false)
