@@ -5,12 +5,16 @@
 
 pub mod address;
 pub mod admin;
+pub mod backends;
+pub mod directive;
 pub mod discovery;
 pub mod envoy;
 pub mod files;
 pub mod finder;
 pub mod haproxy;
 pub mod instance;
+pub mod naming;
+pub mod nginx;
 pub mod notes;
 pub mod resolve;
 pub mod source;

@@ -97,6 +97,7 @@ pub const PROGRAMS: &[&str] = &[
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {
     vec![
+        Box::new(super::nginx::Nginx),
         Box::new(super::haproxy::Haproxy::default()),
         Box::new(super::envoy::Envoy),
     ]
