@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod apache;
 pub mod backends;
 pub mod directive;
 pub mod discovery;

@@ -100,5 +100,6 @@ pub fn all() -> Vec<Box<dyn Source>> {
         Box::new(super::nginx::Nginx),
         Box::new(super::haproxy::Haproxy::default()),
         Box::new(super::envoy::Envoy),
+        Box::new(super::apache::Apache),
     ]
 }

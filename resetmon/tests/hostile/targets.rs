@@ -19,6 +19,7 @@ mod record;
 mod repeats;
 mod routes;
 mod web_config;
+mod web_servers;
 
 /// Every target; those that take long come first.
 pub(crate) const ALL: &[Row] = &[
@@ -30,6 +31,8 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<pipeline::EndToEnd>(),
     Row::of::<exporters::Exporters>(),
     Row::of::<routes::Lookups>(),
+    Row::of::<web_servers::Nginx>(),
+    Row::of::<web_servers::Apache>(),
     Row::of::<merge::Held>(),
     Row::of::<repeats::Packets>(),
     Row::of::<cgroup::Paths>(),

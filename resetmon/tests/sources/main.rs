@@ -2,5 +2,7 @@
 //!
 //! Needs the programs that `cargo xtask setup` installs; one that is missing fails its test.
 
-#[expect(dead_code, reason = "until the first source")]
+mod apache;
+mod nginx;
 mod program;
+mod reading;
