@@ -109,7 +109,7 @@ impl Pipeline {
 
     /// Takes over what host names resolve to now.
     pub fn set_addresses(&mut self, addresses: &Addresses) {
-        self.routes = self.routes.with_addresses(addresses);
+        self.routes = self.routes.with_addresses(addresses, since_boot());
     }
 
     /// Records that could not be decoded so far.

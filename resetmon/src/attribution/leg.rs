@@ -2,7 +2,7 @@
 
 use crate::kernel::observation::{KnownBy, Observation, Role};
 use crate::reset::{Owner, RouteMatch};
-use crate::routes::table::RouteTable;
+use crate::routes::table::{Connection, RouteTable};
 
 /// Gateway, route, upstream and leg of what `observation` shows; `None` if no gateway is concerned.
 #[must_use]
@@ -14,12 +14,17 @@ pub fn route_of(
     let role = observation
         .role
         .or_else(|| owner.and_then(|owner| role_of(owner.known_by)));
-    table.lookup(
-        owner.map(|owner| &*owner.process),
+    table.lookup(&Connection {
+        process: owner.map(|owner| &*owner.process),
+        netns: observation.netns,
         role,
-        observation.local,
-        observation.remote,
-    )
+        local: observation.local,
+        remote: observation.remote,
+        opened: observation
+            .since_opened
+            .or(observation.age)
+            .map(|ago| observation.time.saturating_sub(ago)),
+    })
 }
 
 /// Who opened the connection, as far as the way to its owner shows it.

@@ -1,6 +1,7 @@
 use super::*;
 
 mod hosts;
+mod processes;
 
 fn process(name: &str, comm: &str, exe: Option<&str>) -> Process {
     Process {
@@ -66,12 +67,14 @@ fn ask(
     local: &str,
     remote: &str,
 ) -> String {
-    let found = table.lookup(
+    let found = table.lookup(&Connection {
         process,
+        netns: 1,
         role,
-        local.parse().unwrap(),
-        remote.parse().unwrap(),
-    );
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        opened: None,
+    });
     found.map_or("-".to_owned(), |found| {
         let RouteMatch {
             gateway,
@@ -442,7 +445,7 @@ fn ties_are_named_in_a_stable_order() {
         }
         let warnings = table.warnings().join("\n");
         for part in [
-            "gateway b: endpoint 10.0.0.1:9 is in upstreams z and y",
+            "gateway b: endpoint 10.0.0.1:9 is in upstreams y and z",
             "endpoint 10.0.0.2:9 is in gateways",
             "listener :80 is in gateways",
         ] {
@@ -493,4 +496,103 @@ fn warnings_name_what_does_not_fit() {
         "{:?}",
         shop().warnings()
     );
+}
+
+#[test]
+fn a_listener_with_one_route_leads_to_it() {
+    let mut one = gateway(
+        "g",
+        "nginx",
+        &[":80", ":81", ":82", "10.0.0.5:84", "0.0.0.0:85", ":85"],
+        &[("a", &[]), ("b", &[]), ("c", &[]), ("c2", &[])],
+        &[],
+    );
+    for (route, listeners) in [
+        (0, &[":80", ":81", "0.0.0.0:85"][..]),
+        (1, &[":81", "10.0.0.5:84", ":85"]),
+        (2, &[":83", "[::ffff:10.0.0.5]:86"]),
+        (3, &[":87"]),
+    ] {
+        one.routes[route].listeners = listeners.iter().map(|text| text.parse().unwrap()).collect();
+    }
+    let mut open = one.clone();
+    open.routes[3].listeners.clear();
+    let nginx = nginx();
+    for (local, expected, with_open) in [
+        ("10.0.0.5:80", "g downstream a", "g downstream"),
+        ("10.0.0.5:81", "g downstream", "g downstream"),
+        ("10.0.0.5:82", "g downstream", "g downstream c2"),
+        // Only the route says that there is a listener.
+        ("10.0.0.5:83", "g downstream c", "g downstream"),
+        ("10.0.0.5:86", "g downstream c", "g downstream"),
+        ("10.0.0.5:84", "g downstream b", "g downstream"),
+        ("10.0.0.6:84", "g downstream", "g downstream"),
+        // Two sockets that may both have accepted.
+        ("10.0.0.5:85", "g downstream", "g downstream"),
+        ("[2001:db8::1]:85", "g downstream b", "g downstream"),
+        ("10.0.0.5:88", "g downstream", "g downstream"),
+    ] {
+        let ask = |one: &Gateway| {
+            let table = RouteTable::new(vec![one.clone()]);
+            ask(&table, Some(&nginx), SERVER, local, "192.0.2.1:1")
+        };
+        assert_eq!(ask(&one), expected, "{local}");
+        assert_eq!(ask(&open), with_open, "{local}, one route open");
+    }
+    // The only route of a gateway whose listeners are not known, unless it has some of its own.
+    one.listeners.clear();
+    one.routes.truncate(1);
+    let ask = |one: &Gateway| {
+        let table = RouteTable::new(vec![one.clone()]);
+        ask(&table, Some(&nginx), SERVER, "10.0.0.5:99", "192.0.2.1:1")
+    };
+    assert_eq!(ask(&one), "g downstream");
+    one.routes[0].listeners.clear();
+    assert_eq!(ask(&one), "g downstream a");
+}
+
+#[test]
+fn labels_and_warnings_of_many_are_bounded() {
+    let names: Vec<String> = (0..9).map(|number| format!("/r{number}")).collect();
+    let routes: Vec<(&str, &[&str])> = names.iter().map(|name| (&**name, &["web"][..])).collect();
+    let table = RouteTable::new(vec![gateway(
+        "g",
+        "nginx",
+        &[],
+        &routes,
+        &[("web", &["10.0.0.1:80"])],
+    )]);
+    let found = ask(&table, Some(&nginx()), CLIENT, "10.9.9.9:5", "10.0.0.1:80");
+    assert_eq!(found, "g upstream /r0|/r1|/r2|/r3|+5 web");
+    assert_eq!(
+        table.warnings(),
+        ["gateway g: upstream web is shared by 9 routes, its resets have route /r0|/r1|/r2|/r3|+5"]
+    );
+    let endpoints: Vec<String> = (0..300)
+        .map(|number| format!("10.0.0.1:{}", 1000 + number))
+        .collect();
+    let endpoints: Vec<&str> = endpoints.iter().map(String::as_str).collect();
+    let upstreams: Vec<String> = (0..300).map(|number| format!("u{number:03}")).collect();
+    let upstreams: Vec<(&str, &[&str])> = upstreams
+        .iter()
+        .map(|name| (&**name, &endpoints[..]))
+        .collect();
+    let table = RouteTable::new(vec![gateway("g", "nginx", &[], &[], &upstreams)]);
+    let warnings = table.warnings();
+    assert_eq!(warnings.len(), 101, "{warnings:#?}");
+    assert_eq!(
+        warnings[0],
+        "gateway g: endpoint 10.0.0.1:1000 is in upstreams u000, u001, u002, u003 and 296 more"
+    );
+    assert!(
+        warnings[100].starts_with("… and 200 more like this: gateway g: endpoint 10.0.0.1:1100")
+    );
+    let found = ask(
+        &table,
+        Some(&nginx()),
+        CLIENT,
+        "10.9.9.9:5",
+        "10.0.0.1:1000",
+    );
+    assert_eq!(found, "g upstream  u000|u001|u002|u003|+296");
 }

@@ -1,117 +1,157 @@
 //! What an operator should know about a table: notes of the sources, and things it cannot tell apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Endpoint, Gateway, Listener, ProcessPattern, RouteTable};
+use super::index::Place;
+use super::label::{SHOWN, listed};
+use super::pattern::Patterns as _;
+use super::{Endpoint, Gateway, Listener, RouteTable};
+
+/// Warnings of one kind at most; of the rest it says how many there are.
+const MOST: usize = 100;
+/// Gateways at one place that are compared with each other.
+const COMPARED: usize = 64;
 
 impl RouteTable {
     /// Every warning, in a stable order.
     pub(super) fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for gateway in self.gateways.iter() {
+        for gateway in &self.index.gateways {
             let notes = gateway.not_understood.iter();
             warnings.extend(notes.map(|note| format!("gateway {}: {note}", gateway.name)));
-            about_names(gateway, &mut warnings);
-            about_loops(gateway, &mut warnings);
+            warnings.extend(bounded(about_names(gateway)));
+            warnings.extend(bounded(about_loops(gateway)));
         }
-        self.about_listeners(&mut warnings);
-        self.about_endpoints(&mut warnings);
-        for name in self.host_names() {
-            if self.hosts[&name].current.is_empty() {
-                warnings.push(format!("host {name} is not resolved: it matches nothing"));
+        warnings.extend(bounded(self.about_labels()));
+        warnings.extend(bounded(self.about_listeners()));
+        warnings.extend(bounded(self.about_endpoints()));
+        let unresolved = self.host_names().into_iter();
+        let unresolved = unresolved.filter(|name| !self.hosts.is_resolved(name));
+        let unresolved =
+            unresolved.map(|name| format!("host {name} is not resolved: it matches nothing"));
+        warnings.extend(bounded(unresolved.collect()));
+        warnings
+    }
+
+    /// Labels that leave names out.
+    fn about_labels(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (gateway, shared) in self.index.gateways.iter().zip(&self.index.shared) {
+            for (upstream, shared) in gateway.upstreams.iter().zip(shared) {
+                if shared.routes.len() > SHOWN {
+                    warnings.push(format!(
+                        "gateway {}: upstream {} is shared by {} routes, its resets have route {}",
+                        gateway.name,
+                        upstream.name,
+                        shared.routes.len(),
+                        shared.label
+                    ));
+                }
             }
         }
         warnings
     }
 
-    fn about_listeners(&self, warnings: &mut Vec<String>) {
-        let mut listeners: Vec<_> = self.listeners.iter().collect();
-        listeners.sort_unstable();
-        for (&(address, port), gateways) in listeners {
-            for (one, other) in pairs(gateways) {
-                if self.alike(*one, *other) {
+    fn about_listeners(&self) -> Vec<String> {
+        let listeners: BTreeMap<_, _> = self.index.listeners.iter().collect();
+        let mut warnings = Vec::new();
+        for (&(address, port), listening) in listeners {
+            let gateways: Vec<_> = listening.iter().map(|one| one.gateway).collect();
+            if let Some(names) = self.confused(&gateways) {
+                let listener = Listener { address, port };
+                warnings.push(format!(
+                    "listener {listener} is in gateways {names}, whose processes cannot be told apart"
+                ));
+            }
+        }
+        warnings
+    }
+
+    fn about_endpoints(&self) -> Vec<String> {
+        let mut all: BTreeMap<(IpNet, Option<u16>), BTreeSet<Place>> = BTreeMap::new();
+        for (network, ports) in &self.index.networks {
+            for (port, places) in ports {
+                all.entry((network, *port)).or_default().extend(places);
+            }
+        }
+        for (address, port, places) in self.hosts.current() {
+            all.entry((address.into(), port))
+                .or_default()
+                .extend(places);
+        }
+        let mut warnings = Vec::new();
+        for ((network, port), places) in all.into_iter().filter(|(_, places)| places.len() > 1) {
+            let shown = Endpoint::Network { network, port };
+            let mut by_gateway: BTreeMap<usize, Vec<Arc<str>>> = BTreeMap::new();
+            for place in places {
+                let upstream = &self.index.gateways[place.gateway].upstreams[place.upstream];
+                let names = by_gateway.entry(place.gateway).or_default();
+                names.push(Arc::clone(&upstream.name));
+            }
+            for (number, upstreams) in &by_gateway {
+                if upstreams.len() > 1 {
+                    let gateway = &self.index.gateways[*number].name;
                     warnings.push(format!(
-                        "listener {} is in {}, whose processes cannot be told apart",
-                        Listener { address, port },
-                        self.both(*one, *other)
+                        "gateway {gateway}: endpoint {shown} is in upstreams {}",
+                        listed(upstreams.iter().cloned())
                     ));
                 }
             }
-        }
-    }
-
-    fn about_endpoints(&self, warnings: &mut Vec<String>) {
-        let mut found: BTreeMap<(IpNet, Option<u16>), Vec<String>> = BTreeMap::new();
-        for (network, ports) in &self.endpoints {
-            for (port, targets) in ports {
-                let shown = Endpoint::Network {
-                    network,
-                    port: *port,
-                };
-                let current: Vec<_> = targets.iter().filter(|target| !target.former).collect();
-                for (one, other) in pairs(&current) {
-                    let what = if one.gateway == other.gateway {
-                        let gateway = &self.gateways[one.gateway];
-                        format!(
-                            "gateway {}: endpoint {shown} is in upstreams {} and {}",
-                            gateway.name,
-                            gateway.upstreams[one.upstream].name,
-                            gateway.upstreams[other.upstream].name
-                        )
-                    } else if self.alike(one.gateway, other.gateway) {
-                        format!(
-                            "endpoint {shown} is in {}, whose processes cannot be told apart",
-                            self.both(one.gateway, other.gateway)
-                        )
-                    } else {
-                        continue;
-                    };
-                    found.entry((network, *port)).or_default().push(what);
-                }
+            let gateways: Vec<_> = by_gateway.into_keys().collect();
+            if let Some(names) = self.confused(&gateways) {
+                warnings.push(format!(
+                    "endpoint {shown} is in gateways {names}, whose processes cannot be told apart"
+                ));
             }
         }
-        warnings.extend(found.into_values().flatten());
+        warnings
     }
 
-    fn both(&self, one: usize, other: usize) -> String {
-        let (one, other) = (&self.gateways[one].name, &self.gateways[other].name);
-        format!("gateways {one} and {other}")
+    /// The names of those of `gateways` that a process may belong to as well as to another of them.
+    fn confused(&self, gateways: &[usize]) -> Option<String> {
+        let gateways = &gateways[..gateways.len().min(COMPARED)];
+        let alike = |one: &&usize| {
+            let mut others = gateways.iter().filter(|other| other != one);
+            others.any(|other| self.alike(**one, *other))
+        };
+        let confused: Vec<_> = gateways.iter().filter(alike).collect();
+        let name = |number: &usize| Arc::clone(&self.index.gateways[*number].name);
+        (!confused.is_empty()).then(|| listed(confused.into_iter().map(name)))
     }
 
     /// True if a process may be either gateway.
     fn alike(&self, one: usize, other: usize) -> bool {
-        let (one, other) = (
-            &self.gateways[one].processes,
-            &self.gateways[other].processes,
-        );
-        let any = |one: &ProcessPattern| other.iter().any(|other| overlap(one, other));
-        one.is_empty() && other.is_empty() || one.iter().any(any)
+        let (one, other) = (&self.index.gateways[one], &self.index.gateways[other]);
+        let apart = matches!((one.netns, other.netns), (Some(one), Some(other)) if one != other);
+        !apart && one.processes.overlap(&other.processes)
     }
 }
 
-fn overlap(one: &ProcessPattern, other: &ProcessPattern) -> bool {
-    match (one, other) {
-        (ProcessPattern::Name(name), ProcessPattern::Exe(path))
-        | (ProcessPattern::Exe(path), ProcessPattern::Name(name)) => {
-            path.rsplit('/').next() == Some(name)
-        }
-        _ => one == other,
+/// The first of `warnings`, and how many more there are.
+fn bounded(mut warnings: Vec<String>) -> Vec<String> {
+    let more = warnings.len().saturating_sub(MOST);
+    if more > 0 {
+        let last = format!("… and {more} more like this: {}", warnings[MOST]);
+        warnings.truncate(MOST);
+        warnings.push(last);
     }
+    warnings
 }
 
 /// Routes and upstreams that do not meet.
-fn about_names(gateway: &Gateway, warnings: &mut Vec<String>) {
+fn about_names(gateway: &Gateway) -> Vec<String> {
     let name = &gateway.name;
+    let known: HashSet<&str> = gateway.upstreams.iter().map(|one| &*one.name).collect();
+    let mut used: HashSet<&str> = HashSet::new();
+    let mut warnings = Vec::new();
     for route in &gateway.routes {
         for upstream in &route.upstreams {
-            if !gateway
-                .upstreams
-                .iter()
-                .any(|known| known.name == *upstream)
-            {
+            used.insert(upstream);
+            if !known.contains(&**upstream) {
                 let route = &route.name;
                 warnings.push(format!(
                     "gateway {name}: route {route} names upstream {upstream}, which is not known"
@@ -120,19 +160,23 @@ fn about_names(gateway: &Gateway, warnings: &mut Vec<String>) {
         }
     }
     for upstream in &gateway.upstreams {
-        let used = |upstreams: &[_]| upstreams.contains(&upstream.name);
-        let routes = &gateway.routes;
-        if !routes.is_empty() && !routes.iter().any(|route| used(&route.upstreams)) {
+        if !gateway.routes.is_empty() && !used.contains(&*upstream.name) {
             let upstream = &upstream.name;
             warnings.push(format!(
                 "gateway {name}: no route names upstream {upstream}, its resets have no route"
             ));
         }
     }
+    warnings
 }
 
 /// Listeners that are backends of the same gateway: meant for a second hop, else a loop.
-fn about_loops(gateway: &Gateway, warnings: &mut Vec<String>) {
+fn about_loops(gateway: &Gateway) -> Vec<String> {
+    let mut by_port: HashMap<u16, Vec<&Listener>> = HashMap::new();
+    for listener in &gateway.listeners {
+        by_port.entry(listener.port).or_default().push(listener);
+    }
+    let mut warnings = Vec::new();
     for upstream in &gateway.upstreams {
         for endpoint in &upstream.endpoints {
             let Endpoint::Network {
@@ -142,17 +186,16 @@ fn about_loops(gateway: &Gateway, warnings: &mut Vec<String>) {
             else {
                 continue;
             };
-            let reached = |listener: &&Listener| {
+            let reached = |listener: &&&Listener| {
                 let own = |address: IpAddr| {
                     address == network.addr()
                         || address.is_unspecified() && network.addr().is_loopback()
                 };
                 let single = network.prefix_len() == network.max_prefix_len();
-                single
-                    && listener.port == *port
-                    && listener.address.map_or(network.addr().is_loopback(), own)
+                single && listener.address.map_or(network.addr().is_loopback(), own)
             };
-            if let Some(listener) = gateway.listeners.iter().find(reached) {
+            let mut listeners = by_port.get(port).into_iter().flatten();
+            if let Some(listener) = listeners.find(reached) {
                 warnings.push(format!(
                     "gateway {}: upstream {} connects to the gateway's own listener {listener}",
                     gateway.name, upstream.name
@@ -160,10 +203,5 @@ fn about_loops(gateway: &Gateway, warnings: &mut Vec<String>) {
             }
         }
     }
-}
-
-/// Every pair of `items`, in order.
-fn pairs<T>(items: &[T]) -> impl Iterator<Item = (&T, &T)> {
-    let rest = |index: usize| items[index + 1..].iter();
-    (0..items.len()).flat_map(move |index| rest(index).map(move |other| (&items[index], other)))
+    warnings
 }

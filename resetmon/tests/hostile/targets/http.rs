@@ -67,6 +67,7 @@ impl Pages for StaticPages {
             verdict: "ok".to_owned(),
             lost: Vec::new(),
             probes: Vec::new(),
+            gateways: Vec::new(),
             counts: BTreeMap::new(),
             sent: None,
         }

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use resetmon::kernel::observation::Role;
 use resetmon::reset::{Leg, Process, RouteMatch};
 use resetmon::routes::resolve::Addresses;
-use resetmon::routes::table::{Gateway, ProcessPattern, Route, RouteTable, Upstream};
+use resetmon::routes::table::{Connection, Gateway, ProcessPattern, Route, RouteTable, Upstream};
 
 use crate::random::Random;
 use crate::run::Target;
@@ -58,12 +59,22 @@ const NAMES: &[&str] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Lookups;
 
+/// Process, namespace, role, ends and moment of a connection.
+type Asked = (
+    Option<Process>,
+    u32,
+    Option<Role>,
+    SocketAddr,
+    SocketAddr,
+    Option<Duration>,
+);
+
 /// A table and a question.
 #[derive(Debug)]
 pub(crate) struct Question {
     gateways: Vec<Gateway>,
     addresses: Vec<Addresses>,
-    connections: Vec<(Option<Process>, Option<Role>, SocketAddr, SocketAddr)>,
+    connections: Vec<Asked>,
 }
 
 fn some<T: std::str::FromStr<Err: std::fmt::Debug> + PartialEq>(
@@ -89,7 +100,7 @@ fn gateway(random: &mut Random, number: usize) -> Gateway {
         .collect();
     let routes = (0..random.below(4))
         .map(|number| Route {
-            listeners: Vec::new(),
+            listeners: some(random, LISTENERS),
             name: format!("/r{number}").into(),
             upstreams: upstreams
                 .iter()
@@ -101,9 +112,12 @@ fn gateway(random: &mut Random, number: usize) -> Gateway {
     Gateway {
         name: format!("g{number}").into(),
         processes: (0..random.below(3))
-            .map(|_| ProcessPattern::new(random.pick(NAMES)))
+            .map(|_| match random.below(4) {
+                0 => ProcessPattern::Tree(random.choose(&[1, 3, 4])),
+                _ => ProcessPattern::new(random.pick(NAMES)),
+            })
             .collect(),
-        netns: None,
+        netns: random.choose(&[None, None, Some(1), Some(2)]),
         listeners: some(random, LISTENERS),
         routes,
         upstreams,
@@ -142,8 +156,8 @@ impl Target for Lookups {
                     "a-name-of-more-than-fifteen",
                 ]);
                 let process = Process {
-                    pid: 1,
-                    parent: None,
+                    pid: 1 + u32::from(random.one_in(2)),
+                    parent: random.one_in(2).then_some(3),
                     name: name.into(),
                     comm: name.into(),
                     exe: random.one_in(2).then(|| format!("/usr/sbin/{name}").into()),
@@ -154,9 +168,15 @@ impl Target for Lookups {
                 let end = |random: &mut Random| random.pick(ENDS).parse().unwrap();
                 (
                     (!random.one_in(3)).then_some(process),
+                    1 + u32::from(random.one_in(4)),
                     random.choose(&[None, Some(Role::Client), Some(Role::Server)]),
                     end(random),
                     end(random),
+                    random.choose(&[
+                        None,
+                        Some(Duration::from_secs(5)),
+                        Some(Duration::from_secs(15)),
+                    ]),
                 )
             })
             .collect();
@@ -182,8 +202,17 @@ impl Target for Lookups {
         let turned = built(turned, &question.addresses);
         let reloaded = RouteTable::new(question.gateways.clone()).with_addresses_of(&table);
         let mut found = false;
-        for (process, role, local, remote) in &question.connections {
-            let ask = |table: &RouteTable| table.lookup(process.as_ref(), *role, *local, *remote);
+        for (process, netns, role, local, remote, opened) in &question.connections {
+            let ask = |table: &RouteTable| {
+                table.lookup(&Connection {
+                    process: process.as_ref(),
+                    netns: *netns,
+                    role: *role,
+                    local: *local,
+                    remote: *remote,
+                    opened: *opened,
+                })
+            };
             let answer = ask(&table);
             assert_eq!(ask(&again), answer);
             assert_eq!(ask(&reloaded), answer, "after a reload");
@@ -200,9 +229,10 @@ impl Target for Lookups {
 
 fn built(gateways: Vec<Gateway>, addresses: &[Addresses]) -> RouteTable {
     let table = RouteTable::new(gateways);
-    addresses
-        .iter()
-        .fold(table, |table, addresses| table.with_addresses(addresses))
+    let answers = addresses.iter().zip((10..).step_by(10));
+    answers.fold(table, |table, (addresses, seconds)| {
+        table.with_addresses(addresses, Duration::from_secs(seconds))
+    })
 }
 
 /// Every name of the answer is of a gateway that the answer names.
@@ -219,7 +249,7 @@ fn consistent(gateways: &[Gateway], answer: &RouteMatch) {
         .collect();
     let parts = |text: &str| -> Vec<String> {
         text.split('|')
-            .filter(|part| !part.is_empty())
+            .filter(|part| !part.is_empty() && !part.starts_with('+'))
             .map(str::to_owned)
             .collect()
     };
