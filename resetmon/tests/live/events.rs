@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::netns::Netns;
+
 /// What a source has reported so far; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(Arc<(Mutex<Vec<Value>>, Condvar)>);
@@ -23,9 +25,17 @@ impl Events {
     }
 
     /// Events of one network namespace, in the order reported.
-    pub(crate) fn of(&self, netns: u32) -> Vec<Value> {
+    pub(crate) fn of(&self, netns: &Netns) -> Vec<Value> {
         let events = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         in_netns(&events, netns)
+    }
+
+    /// Waits until there is any event, at most `limit`.
+    pub(crate) fn wait_for_any(&self, limit: Duration) {
+        let (events, changed) = &*self.0;
+        let guard = events.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(guard, limit, |events| events.is_empty());
+        drop(waited);
     }
 
     /// How many events of all namespaces `is` holds of.
@@ -37,7 +47,7 @@ impl Events {
     /// Waits until `enough` holds of one namespace's events, at most `limit`; returns them.
     pub(crate) fn wait(
         &self,
-        netns: u32,
+        netns: &Netns,
         limit: Duration,
         enough: impl Fn(&[Value]) -> bool,
     ) -> Vec<Value> {
@@ -58,12 +68,9 @@ impl Events {
     }
 }
 
-fn in_netns(events: &[Value], netns: u32) -> Vec<Value> {
-    events
-        .iter()
-        .filter(|event| event["netns"] == netns)
-        .cloned()
-        .collect()
+fn in_netns(events: &[Value], netns: &Netns) -> Vec<Value> {
+    let of_it = events.iter().filter(|event| netns.has(event));
+    of_it.cloned().collect()
 }
 
 /// Whether an event is a reset sent.

@@ -182,7 +182,7 @@ impl Gateway {
         let peer = peer.to_string();
         let is = |event: &Value| event["direction"] == "received" && event["remote"] == peer;
         let events = self.events()?;
-        let seen = events.wait(self.netns.inode(), PATIENCE, |all| all.iter().any(is));
+        let seen = events.wait(&self.netns, PATIENCE, |all| all.iter().any(is));
         match seen.iter().filter(|event| is(event)).collect::<Vec<_>>()[..] {
             [event] => Ok(event.clone()),
             [] => bail!("no reset from {peer} was reported; these were: {seen:#?}"),

@@ -45,10 +45,7 @@ pub(crate) fn judge(
     let script = (scenario.run)(&scene);
     let (netns, names, late, _folder) = scene.finish();
     if let Err(error) = script {
-        let (wrong, seen) = (
-            vec![format!("the script: {error:#}")],
-            events.of(netns.inode()),
-        );
+        let (wrong, seen) = (vec![format!("the script: {error:#}")], events.of(&netns));
         return Ok(Judged {
             netns,
             events: usize::MAX,
@@ -61,7 +58,7 @@ pub(crate) fn judge(
     let counted = netns.resets_sent()? - before;
 
     let expected = scenario.expect.len();
-    let all = events.wait(netns.inode(), REPORTED, |all| {
+    let all = events.wait(&netns, REPORTED, |all| {
         let (fences, seen): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|e| is_fence(e));
         seen.len() >= expected && fences.len() >= fences_reported(kernel)
     });

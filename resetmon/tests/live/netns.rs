@@ -6,21 +6,29 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use jiff::Timestamp;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+use serde_json::Value;
+
+/// Most by which an event's time, reckoned from the kernel's clock, may differ from ours.
+const CLOCKS_APART: Duration = Duration::from_millis(10);
 
 /// A network namespace. It lives as long as this value or a process in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Netns {
     file: Arc<OwnedFd>,
     inode: u32,
+    made: Timestamp,
 }
 
 impl Netns {
     /// A new namespace, empty but for the loopback interface.
     pub(crate) fn new() -> Result<Self> {
+        let made = Timestamp::now() - CLOCKS_APART;
         let namespace = on_a_thread(|| {
             // SAFETY: the thread is ours alone and ends here; it shares no file descriptors' meaning
             // with others by CLONE_NEWNET.
@@ -32,15 +40,18 @@ impl Netns {
             Ok(Self {
                 file: Arc::new(file.into()),
                 inode,
+                made,
             })
         })?;
         namespace.enter(|| set_up("lo"))??;
         Ok(namespace)
     }
 
-    /// Inode number, by which the kernel's events name it.
-    pub(crate) fn inode(&self) -> u32 {
-        self.inode
+    /// Whether an event is of this namespace: of its inode number, and not of one that had the
+    /// number before, for another run of these tests, and is reported only now.
+    pub(crate) fn has(&self, event: &Value) -> bool {
+        let time = || event["time"].as_str()?.parse::<Timestamp>().ok();
+        event["netns"] == self.inode && time().is_none_or(|time| time >= self.made)
     }
 
     /// Runs `work` in the namespace. Sockets made there belong to it for good.

@@ -96,11 +96,8 @@ pub(crate) fn start() -> Result<Agent> {
         move |events, line| tracer.line(events, line),
     )?;
     // bpftrace says nothing once its probes are attached but for BEGIN, an event of its own.
-    agent
-        .events
-        .wait(0, std::time::Duration::from_secs(60), |events| {
-            !events.is_empty()
-        });
+    let limit = std::time::Duration::from_secs(60);
+    agent.events.wait_for_any(limit);
     Ok(agent)
 }
 

@@ -58,7 +58,7 @@ impl Runner {
             }
         }
         for (title, one) in &judged {
-            let now = agent.events.of(one.netns.inode());
+            let now = agent.events.of(&one.netns);
             if let Some(late) = now.get(one.events..).filter(|late| !late.is_empty()) {
                 println!("{title:<44} FAILED: {} events came too late", late.len());
                 print(late);

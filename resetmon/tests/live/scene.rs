@@ -122,7 +122,7 @@ impl Scene {
         let limit = REPORTED;
         let events = self
             .events
-            .wait(self.netns.inode(), limit, |all| all.len() >= count);
+            .wait(&self.netns, limit, |all| all.len() >= count);
         if events.len() < count {
             bail!(
                 "{} of {count} events were reported within {limit:?}",

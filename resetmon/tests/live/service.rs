@@ -84,7 +84,7 @@ impl Service {
         let mut events = Vec::new();
         for line in lines {
             let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-            if event["netns"] == netns.inode() {
+            if netns.has(&event) {
                 events.push(event);
             }
         }
