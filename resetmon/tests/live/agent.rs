@@ -11,11 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::events::Events;
+use crate::service::PATIENCE;
 
-/// Longest time until all probes are attached.
-const START: Duration = Duration::from_secs(60);
+/// Longest time until all probes are attached: half a minute in an emulated machine on a busy host.
+const START: Duration = PATIENCE;
 /// Longest time from SIGTERM to the end.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = PATIENCE;
 
 /// A running program that reports events.
 #[derive(Debug)]

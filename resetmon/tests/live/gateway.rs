@@ -16,6 +16,7 @@ use crate::agent::Agent;
 use crate::events::Events;
 use crate::http::{self, Answer};
 use crate::netns::Netns;
+use crate::service::PATIENCE;
 
 /// Where nginx serves.
 pub(crate) const NGINX: &str = "127.0.0.1:8080";
@@ -27,9 +28,6 @@ pub(crate) const CHAT: &str = "127.0.0.1:9002";
 pub(crate) const RESETMON: &str = "127.0.0.1:9435";
 /// Workers of nginx.
 const WORKERS: usize = 4;
-/// Longest time for anything here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 const NGINX_CONF: &str = "
 user root;
 worker_processes 4;

@@ -11,9 +11,10 @@ use crate::events::{Events, is_sent};
 use crate::netns::Netns;
 use crate::scenario::Scenario;
 use crate::scene::{Family, Scene};
+use crate::service::PATIENCE;
 
 /// Longest time from the end of a fault to the last event of it, on a machine busy with other work.
-pub(crate) const REPORTED: Duration = Duration::from_secs(60);
+pub(crate) const REPORTED: Duration = PATIENCE;
 /// Endpoint of the reset that closes each scenario. Nobody listens there.
 const FENCE: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 99, 99, 99), 9);
 

@@ -191,7 +191,7 @@ fn backend_killed() -> Result<()> {
 fn sent_by(gateway: &Gateway, at: &str, causes: &[&str], backend: &Actor) -> Result<()> {
     let is = |event: &Value| event["direction"] == "sent" && event["local"] == at;
     let events = gateway.events()?;
-    let seen = events.wait(&gateway.netns, crate::gateway::PATIENCE, |all| {
+    let seen = events.wait(&gateway.netns, crate::service::PATIENCE, |all| {
         all.iter().any(is)
     });
     let event = seen

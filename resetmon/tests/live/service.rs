@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::agent::terminate;
 use crate::netns::Netns;
 
-/// Longest time for anything here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time for anything that programs do, on a busy host and in an emulated machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One life of the agent.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ const PACKAGE: &str = "qemu-system-x86";
 const OLDEST: u32 = 10;
 /// Longest silence, also before the guest's first word. A quiet machine boots in seconds and the
 /// longest scenario waits a minute for the kernel's timers; a loaded one takes several times that.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_secs(400);
 /// Longest run of all, of which a quiet machine takes a sixth.
 const WHOLE: Duration = Duration::from_secs(1800);
 
