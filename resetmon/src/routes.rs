@@ -14,6 +14,7 @@ pub mod files;
 pub mod finder;
 pub mod haproxy;
 pub mod instance;
+pub mod names;
 pub mod naming;
 pub mod nginx;
 pub mod notes;

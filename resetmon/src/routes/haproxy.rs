@@ -210,7 +210,10 @@ fn expand(files: &Files, path: &str) -> Result<Vec<String>, FileError> {
         }) => return Ok(vec![path.to_owned()]),
         Err(error) => return Err(error),
     };
-    let is_meant = |name: &str| name.ends_with(".cfg") && !name.starts_with('.');
+    let is_meant = |name: &str| {
+        let end = Path::new(name).extension();
+        end.is_some_and(|end| end == "cfg") && !name.starts_with('.')
+    };
     let names = names.iter().filter_map(|name| name.to_str());
     let paths = names
         .filter(|name| is_meant(name))

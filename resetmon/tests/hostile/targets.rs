@@ -9,7 +9,9 @@ mod cgroup;
 mod clock;
 mod configuration;
 mod counters;
+mod envoy;
 pub(crate) mod exporters;
+mod haproxy;
 mod http;
 mod merge;
 pub(crate) mod pipeline;
@@ -33,6 +35,8 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<routes::Lookups>(),
     Row::of::<web_servers::Nginx>(),
     Row::of::<web_servers::Apache>(),
+    Row::of::<haproxy::Configurations>(),
+    Row::of::<envoy::Answers>(),
     Row::of::<merge::Held>(),
     Row::of::<repeats::Packets>(),
     Row::of::<cgroup::Paths>(),

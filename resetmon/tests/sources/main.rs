@@ -3,7 +3,10 @@
 //! Needs the programs that `cargo xtask setup` installs; one that is missing fails its test.
 
 mod apache;
+mod envoy;
 mod faults;
+mod haproxy;
+mod lines;
 mod nginx;
 mod program;
 mod reading;

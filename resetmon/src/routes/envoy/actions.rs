@@ -151,10 +151,10 @@ fn match_name(matched: &Value) -> String {
         } else {
             ""
         };
-        name.push_str(&match value {
-            Some(value) => format!(" {not}{header_name}={value}"),
-            None => format!(" {not}{header_name}"),
-        });
+        name.extend([" ", not, header_name]);
+        if let Some(value) = value {
+            name.extend(["=", value]);
+        }
     }
     for parameter in items(matched, &["query_parameters"]).take(MOST_CONDITIONS) {
         if let Some(parameter) = text(parameter, &["name"]) {

@@ -34,7 +34,7 @@ pub(super) struct Bootstrap {
 pub(super) fn read(arguments: &[String], files: &Files) -> Bootstrap {
     let mut found = Bootstrap::default();
     if let Some(text) = option(arguments, &["--config-yaml"]) {
-        found.origin = "--config-yaml".to_owned();
+        "--config-yaml".clone_into(&mut found.origin);
         found.part("--config-yaml", text);
     }
     if let Some(path) = option(arguments, &["-c", "--config-path"]) {
@@ -86,4 +86,71 @@ pub(super) fn admin(bootstrap: &Value) -> Option<AdminAddress> {
 /// Whether a configuration leaves anything to be sent later.
 pub(super) fn is_dynamic(bootstrap: &Value) -> bool {
     field(bootstrap, "dynamic_resources").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in(root: &std::path::Path, line: &str) -> Bootstrap {
+        let arguments: Vec<String> = line.split('\u{1f}').map(str::to_owned).collect();
+        let files = Files::open(root, std::path::Path::new("/etc")).unwrap();
+        read(&arguments, &files)
+    }
+
+    #[test]
+    fn admin_interfaces() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        let file = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
+        let socket = "admin: {address: {socket_address: {address: '::1', port_value: 9901}}}";
+        file("etc/e.yaml", socket);
+        file(
+            "etc/pipe.json",
+            r#"{"admin": {"address": {"pipe": {"path": "/run/admin.sock"}}}}"#,
+        );
+        file("etc/none.yaml", "node: {id: a}");
+        file(
+            "etc/zero.yaml",
+            "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}",
+        );
+        file("etc/address", "127.0.0.1:41234\n");
+        for (line, expected) in [
+            ("envoy -c e.yaml", &["[::1]:9901"][..]),
+            (
+                "envoy --config-path=/etc/pipe.json",
+                &["unix:/run/admin.sock"],
+            ),
+            ("envoy -c none.yaml", &[]),
+            (
+                "envoy -c zero.yaml --admin-address-path address",
+                &["127.0.0.1:41234"],
+            ),
+            (
+                "envoy -c missing.yaml",
+                &["127.0.0.1:15000", "127.0.0.1:19000"],
+            ),
+            ("envoy", &["127.0.0.1:15000", "127.0.0.1:19000"]),
+        ] {
+            let found = read_in(root.path(), &line.replace(' ', "\u{1f}"));
+            let shown: Vec<String> = found.admin.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, expected, "{line}");
+        }
+        let inline = "envoy\u{1f}-c\u{1f}e.yaml\u{1f}--config-yaml\u{1f}admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
+        let found = read_in(root.path(), inline);
+        assert_eq!(
+            found
+                .admin
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            ["127.0.0.1:1"]
+        );
+        assert_eq!(found.origin, "e.yaml");
+        let problems = read_in(root.path(), "envoy\u{1f}-c\u{1f}missing.yaml").problems;
+        assert!(
+            problems[0].starts_with("missing.yaml: No such file"),
+            "{problems:?}"
+        );
+    }
 }

@@ -108,7 +108,7 @@ impl Endpoints {
         for address in address::all(host) {
             match address::endpoint(address) {
                 Ok(Some(endpoint)) if self.seen.insert(endpoint.clone()) => {
-                    self.list.push(endpoint)
+                    self.list.push(endpoint);
                 }
                 Ok(_) => {}
                 Err(reason) => notes.add(place, reason),

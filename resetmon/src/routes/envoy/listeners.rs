@@ -110,8 +110,8 @@ pub(super) fn read(
 
 /// A chain by its name, else by what it is chosen by.
 fn chain_name(chain: &Value) -> Option<&str> {
-    let names = items(chain, &["filter_chain_match", "server_names"]);
-    let sni = names.filter_map(Value::as_str).next();
+    let mut names = items(chain, &["filter_chain_match", "server_names"]);
+    let sni = names.find_map(Value::as_str);
     text(chain, &["name"]).or(sni)
 }
 

@@ -8,6 +8,7 @@ use super::clusters;
 use super::listeners;
 use super::resources::Resources;
 use crate::routes::address::Listener;
+use crate::routes::names::UniqueNames;
 use crate::routes::notes::Notes;
 use crate::routes::source::Reading;
 use crate::routes::table::{Route, Upstream};
@@ -122,7 +123,7 @@ fn named(
         }
     }
     let aggregates = clusters::aggregates(resources);
-    let mut counts: HashMap<String, usize> = HashMap::new();
+    let mut names = UniqueNames::default();
     let mut routes: Vec<Route> = Vec::new();
     let mut known: BTreeMap<(String, Vec<Arc<str>>), usize> = BTreeMap::new();
     let mut mentions = 0;
@@ -143,13 +144,7 @@ fn named(
             continue;
         }
         known.insert((base.clone(), clusters.clone()), routes.len());
-        let count = counts.entry(base.clone()).or_insert(0);
-        *count += 1;
-        let name = if *count == 1 {
-            base
-        } else {
-            format!("{base}#{count}")
-        };
+        let name = names.of(base);
         routes.push(Route {
             name: Arc::from(name),
             listeners: draft.listeners,

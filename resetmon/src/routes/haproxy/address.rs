@@ -121,7 +121,7 @@ fn read_ports(text: &str) -> Result<Ports, String> {
         let port = digits.parse().ok().filter(|port| *port != 0);
         port.ok_or_else(|| format!("`{digits}` is no port, which is 1 to 65535"))
     };
-    if text.is_empty() {
+    if matches!(text, "" | "0") {
         return Ok(Ports::Unsaid);
     }
     if text.starts_with(['+', '-']) {
@@ -148,7 +148,7 @@ mod tests {
         for (text, expected) in [
             (
                 "10.0.0.1:80",
-                r#"Tcp { host: Ip(10.0.0.1), ports: Range(80, 80) }"#,
+                "Tcp { host: Ip(10.0.0.1), ports: Range(80, 80) }",
             ),
             (":80", "Tcp { host: Any(0.0.0.0), ports: Range(80, 80) }"),
             (
@@ -162,6 +162,7 @@ mod tests {
                 "ipv6@*:443",
                 "Tcp { host: Any(::), ports: Range(443, 443) }",
             ),
+            ("0.0.0.0:0", "Tcp { host: Any(0.0.0.0), ports: Unsaid }"),
             ("ipv4@", "Tcp { host: Any(0.0.0.0), ports: Unsaid }"),
             (
                 "2001:db8::1:80",
@@ -199,7 +200,6 @@ mod tests {
             assert_eq!(shown, expected, "{text}");
         }
         for text in [
-            ":0",
             ":65536",
             ":http",
             ":9-8",

@@ -401,9 +401,8 @@ impl Reader {
                 }
             };
             let address = match host {
-                Host::Ip(ip) => Some(ip),
                 Host::Any(IpAddr::V6(_)) if parameters.contains(&"v4v6") => None,
-                Host::Any(ip) => Some(ip),
+                Host::Ip(ip) | Host::Any(ip) => Some(ip),
                 Host::Name(name) => {
                     let what = format!(
                         "the address of {name} when it started is not known; write it as an address"

@@ -10,6 +10,7 @@ use super::address::Host;
 use super::config::{Config, DISPATCH, Proxy, Rule, Server};
 use super::runtime::{Live, LiveServer};
 use crate::routes::address::{Endpoint, Listener};
+use crate::routes::names::UniqueNames;
 use crate::routes::notes::Notes;
 use crate::routes::source::Reading;
 use crate::routes::table::{Route, Upstream};
@@ -58,7 +59,7 @@ pub(super) fn reading(config: &Config, maps: &Maps, live: Option<&Live>) -> Read
     Reading {
         name: None,
         listeners,
-        routes: routes.routes,
+        routes: routes.list,
         upstreams,
         name_servers: name_servers(config),
         not_understood: notes.into_lines(),
@@ -69,15 +70,15 @@ pub(super) fn reading(config: &Config, maps: &Maps, live: Option<&Live>) -> Read
 /// Routes with unique names.
 #[derive(Default)]
 struct Routes {
-    routes: Vec<Route>,
-    names: HashMap<String, usize>,
+    list: Vec<Route>,
+    names: UniqueNames,
     mentions: usize,
 }
 
 impl Routes {
     fn of(&mut self, proxy: &Proxy, config: &Config, maps: &Maps, notes: &mut Notes) {
         for rule in &proxy.rules {
-            if self.routes.len() >= MOST_ROUTES || self.mentions >= MOST_MENTIONS {
+            if self.list.len() >= MOST_ROUTES || self.mentions >= MOST_MENTIONS {
                 notes.add(&rule.place, "too many routes: this one is left out");
                 continue;
             }
@@ -96,15 +97,9 @@ impl Routes {
     }
 
     fn add(&mut self, name: String, proxy: &Proxy, backends: Vec<String>) {
-        let count = self.names.entry(name.clone()).or_insert(0);
-        *count += 1;
+        let name = self.names.of(name);
         self.mentions += proxy.listeners.len() + backends.len();
-        let name = if *count == 1 {
-            name
-        } else {
-            format!("{name}#{count}")
-        };
-        self.routes.push(Route {
+        self.list.push(Route {
             name: Arc::from(name),
             listeners: proxy.listeners.clone(),
             upstreams: backends.into_iter().map(Arc::from).collect(),
@@ -276,12 +271,11 @@ fn endpoints(proxy: &Proxy, running: Option<&[LiveServer]>, notes: &mut Notes) -
         let live = by_name.as_ref().filter(|_| server.name != DISPATCH);
         let runs = live.map(|live| runs(server, live));
         match (&server.host, runs) {
-            // Taken away, or given another address, at run time.
-            (_, Some(false)) => {}
             (Host::Ip(ip), None) => found.address(*ip, server.port),
-            (Host::Ip(_), Some(true)) => {}
+            // Taken away, or maybe given another address, at run time.
+            (_, Some(false)) | (Host::Ip(_), Some(true)) => {}
             (Host::Any(_), _) => {
-                notes.add(&server.place, "connects to where the client wanted to go")
+                notes.add(&server.place, "connects to where the client wanted to go");
             }
             // A name of the service, not of a host.
             (Host::Name(name), None) if name.starts_with('_') => {
