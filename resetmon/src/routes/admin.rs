@@ -15,6 +15,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::instance::Instance;
 
+#[cfg(test)]
+pub(crate) mod recorded;
+
 /// How long one answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer, bytes.
@@ -87,6 +90,8 @@ pub struct Admin<'a> {
     pub instance: &'a Instance,
     /// Where.
     pub address: AdminAddress,
+    /// What to send as `Host`; `None`: the address, or `localhost` on a socket.
+    pub host: Option<String>,
     /// Further headers, as a token for access.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -98,6 +103,7 @@ impl<'a> Admin<'a> {
         Self {
             instance,
             address,
+            host: None,
             headers: Vec::new(),
         }
     }
@@ -168,9 +174,10 @@ impl<'a> Admin<'a> {
         path: &str,
     ) -> Result<Bytes, AdminError> {
         let failed = |reason: String| self.no_answer(path, reason);
-        let host = match &self.address {
-            AdminAddress::Tcp(address) => address.to_string(),
-            AdminAddress::Unix(_) => "localhost".to_owned(),
+        let host = match (&self.host, &self.address) {
+            (Some(host), _) => host.clone(),
+            (None, AdminAddress::Tcp(address)) => address.to_string(),
+            (None, AdminAddress::Unix(_)) => "localhost".to_owned(),
         };
         let mut request = Request::get(path)
             .header(HOST, host)

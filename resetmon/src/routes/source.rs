@@ -97,9 +97,14 @@ pub const PROGRAMS: &[&str] = &[
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {
     vec![
+        // Kong's processes are nginx's: it is asked before nginx.
+        Box::new(super::kong::Kong),
         Box::new(super::nginx::Nginx),
         Box::new(super::haproxy::Haproxy::default()),
         Box::new(super::envoy::Envoy),
         Box::new(super::apache::Apache),
+        Box::new(super::apinto::Apinto),
+        Box::new(super::caddy::Caddy),
+        Box::new(super::traefik::Traefik),
     ]
 }

@@ -11,6 +11,7 @@ mod configuration;
 mod counters;
 mod envoy;
 pub(crate) mod exporters;
+mod gateways;
 mod haproxy;
 mod http;
 mod merge;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<http::Requests>(),
     Row::of::<web_config::WebConfigurations>(),
     Row::of::<process::Entries>(),
+    Row::of::<gateways::Configurations>(),
     Row::of::<btf::KernelTypes>(),
     Row::of::<pipeline::EndToEnd>(),
     Row::of::<exporters::Exporters>(),

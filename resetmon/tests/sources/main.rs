@@ -3,6 +3,7 @@
 //! Needs the programs that `cargo xtask setup` installs; one that is missing fails its test.
 
 mod apache;
+mod caddy;
 mod envoy;
 mod faults;
 mod haproxy;
