@@ -8,6 +8,7 @@ use std::process::Command;
 use resetmon::routes::caddy::Caddy;
 use resetmon::routes::instance::{Family, Instance};
 use resetmon::routes::source::{Reading, Source as _};
+use rustix::process::Signal;
 
 use crate::program::{Program, free_port, until_listening};
 
@@ -126,6 +127,12 @@ fn caddy_by_its_admin_interface() {
         only.ends_with("`{http.request.host}:80` depends on the request"),
         "{only}"
     );
+    // What is only in the file is not in force; Caddy takes SIGHUP for nothing.
+    let file = scene.directory.path().join("Caddyfile");
+    let edited =
+        format!("{{\n\tadmin localhost:{admin}\n}}\n:1 {{\n\treverse_proxy 10.0.0.1:1\n}}\n");
+    std::fs::write(&file, edited).unwrap();
+    scene.program.signal(Signal::HUP);
     assert_eq!(scene.read(), reading);
 
     // A new configuration by the admin interface: the file is what it was.

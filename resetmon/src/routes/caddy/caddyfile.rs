@@ -18,6 +18,8 @@ const MAX_IMPORT_DEPTH: usize = 10;
 /// Most directives, all imports done.
 const MAX_DIRECTIVES: usize = 50_000;
 
+/// Most complaints.
+const MAX_COMPLAINTS: usize = 1000;
 /// Most addresses of one site.
 const MAX_LISTEN: usize = 1000;
 /// Most arguments of an `import`.
@@ -137,9 +139,10 @@ struct Options {
 
 impl Adapter<'_> {
     fn complain(&mut self, line: usize, what: &str) {
-        // As many as a reading keeps; the reading counts the rest.
-        if self.complaints.len() < 1000 {
-            self.complaints.push(format!("line {line}: {what}"));
+        let complaint = format!("line {line}: {what}");
+        // More than a reading keeps.
+        if self.complaints.len() < MAX_COMPLAINTS && !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
         }
     }
 
