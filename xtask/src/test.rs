@@ -20,7 +20,7 @@ pub(crate) enum Part {
     Native,
     /// Format, lints and the tests that touch no kernel.
     Unit,
-    /// The live-kernel tests on the running kernel.
+    /// The live-kernel tests on the running kernel, and those with real gateways.
     Live,
     /// The live-kernel tests on the oldest and the newest kernel supported, in virtual machines.
     Vm,
@@ -28,6 +28,9 @@ pub(crate) enum Part {
 
 /// The name of the live-kernel tests, a harness of its own in `resetmon/tests`.
 pub(crate) const LIVE: &str = "live";
+
+/// The name of the tests with real gateways, which start agents too.
+const GATEWAYS: &str = "sources";
 
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
@@ -42,6 +45,7 @@ enum Stage {
     Unit,
     Doc,
     Live,
+    Gateways,
     Machines,
 }
 
@@ -50,7 +54,7 @@ impl Stage {
     fn needs_object(self) -> bool {
         matches!(
             self,
-            Self::Lint | Self::Unit | Self::Doc | Self::Live | Self::Machines
+            Self::Lint | Self::Unit | Self::Doc | Self::Live | Self::Gateways | Self::Machines
         )
     }
 }
@@ -65,6 +69,7 @@ impl fmt::Display for Stage {
             Self::Unit => "unit tests",
             Self::Doc => "doc tests",
             Self::Live => "live-kernel tests",
+            Self::Gateways => "gateway tests",
             Self::Machines => "virtual machines",
         })
     }
@@ -73,14 +78,18 @@ impl fmt::Display for Stage {
 /// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines
 /// too, which take longer than what one looks for.
 fn stages(part: Part, filtered: bool) -> Vec<Stage> {
-    use Stage::{Doc, Format, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
     let all = match part {
         Part::All if !filtered => {
-            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Machines]
+            vec![
+                Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways, Machines,
+            ]
         }
-        Part::All | Part::Native => vec![Format, Object, Lint, LintObject, Unit, Doc, Live],
+        Part::All | Part::Native => {
+            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways]
+        }
         Part::Unit => vec![Format, Object, Lint, LintObject, Unit, Doc],
-        Part::Live => vec![Object, Live],
+        Part::Live => vec![Object, Live, Gateways],
         Part::Vm => vec![Object, Machines],
     };
     all.into_iter()
@@ -175,6 +184,7 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Live => live(workspace, filters),
+        Stage::Gateways => gateways(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
                 kernels: &vm::ENDS,
@@ -215,7 +225,7 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
 fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut call = on_host(cargo(workspace, "test")).args(["--no-fail-fast", "--lib", "--bins"]);
     for name in integration_tests(&workspace.root)? {
-        if name != LIVE {
+        if ![LIVE, GATEWAYS].contains(&&*name) {
             call = call.args(["--test", &name]);
         }
     }
@@ -230,13 +240,39 @@ fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     Ok(counts.to_string())
 }
 
-fn live(workspace: &Workspace, filters: &[String]) -> Result<String> {
+fn ensure_root() -> Result<()> {
     if !privilege::is_root() {
         bail!(
             "they need root: type `sudo -E env \"PATH=$PATH\" cargo xtask test --live`, or leave \
              them out by `cargo xtask test --unit`"
         );
     }
+    Ok(())
+}
+
+fn gateways(workspace: &Workspace, filters: &[String]) -> Result<String> {
+    ensure_root()?;
+    let mut counts = Counts::default();
+    let result = cargo(workspace, "test")
+        .args([
+            "--locked",
+            "--package",
+            "resetmon",
+            "--test",
+            GATEWAYS,
+            "--",
+        ])
+        .args(filters)
+        .run_watched(|line| counts.add(parse_test_result(line)));
+    result.with_context(|| counts.to_string())?;
+    if counts.passed == 0 && filters.is_empty() {
+        bail!("no test ran");
+    }
+    Ok(counts.to_string())
+}
+
+fn live(workspace: &Workspace, filters: &[String]) -> Result<String> {
+    ensure_root()?;
     let mut closing = None;
     let result = cargo(workspace, "test")
         .args(["--locked", "--package", "resetmon", "--test", LIVE, "--"])

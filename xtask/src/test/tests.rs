@@ -48,29 +48,31 @@ fn reads_the_standard_harness() {
 
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
-    use Stage::{Doc, Format, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
     let rows = [
         (
             Part::All,
             false,
-            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Machines],
+            vec![
+                Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways, Machines,
+            ],
         ),
         (
             Part::Native,
             false,
-            vec![Format, Object, Lint, LintObject, Unit, Doc, Live],
+            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways],
         ),
         (
             Part::Unit,
             false,
             vec![Format, Object, Lint, LintObject, Unit, Doc],
         ),
-        (Part::Live, false, vec![Object, Live]),
+        (Part::Live, false, vec![Object, Live, Gateways]),
         (Part::Vm, false, vec![Object, Machines]),
-        (Part::All, true, vec![Object, Unit, Live]),
+        (Part::All, true, vec![Object, Unit, Live, Gateways]),
         (Part::Unit, true, vec![Object, Unit]),
-        (Part::Native, true, vec![Object, Unit, Live]),
-        (Part::Live, true, vec![Object, Live]),
+        (Part::Native, true, vec![Object, Unit, Live, Gateways]),
+        (Part::Live, true, vec![Object, Live, Gateways]),
         (Part::Vm, true, vec![Object, Machines]),
     ];
     for (part, filtered, expected) in rows {
