@@ -22,6 +22,7 @@ use super::naming::{routes, without_only_name};
 use super::source::{Reading, ReadingFuture, Source, SourceError};
 
 mod condition;
+mod lines;
 mod reader;
 mod site;
 mod upstream;
@@ -158,7 +159,8 @@ fn configuration(
             .find(|(root, file)| files.exists(&Path::new(root).join(file)))
     };
     let root = last('d').map(|root| instance.directory.join(root));
-    let given = last('f').or(compiled.file.as_deref());
+    let operator = instance.config.as_ref().and_then(|path| path.to_str());
+    let given = operator.or_else(|| last('f')).or(compiled.file.as_deref());
     let root = root
         .or_else(|| compiled.root.map(PathBuf::from))
         .or_else(|| usual().map(|(root, _)| root.into()));

@@ -206,6 +206,9 @@ fn command_line(arguments: &[String]) -> (Option<&str>, Vec<String>) {
 
 /// Path of the main configuration file, as the process sees it.
 fn configuration(instance: &Instance, files: &Files) -> Result<PathBuf, SourceError> {
+    if let Some(path) = &instance.config {
+        return Ok(path.clone());
+    }
     let (_, arguments) = command_line(&instance.arguments);
     let given = option(&arguments, &["-c"]);
     let prefix = option(&arguments, &["-p"]).map(|prefix| instance.directory.join(prefix));

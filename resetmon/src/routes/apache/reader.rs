@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::condition::{self, Version};
+use super::lines::{directive, lines, substitute};
 use crate::routes::directive::{Directive, Place, SyntaxError};
 use crate::routes::files::Files;
 use crate::routes::notes::Notes;
@@ -86,7 +87,11 @@ impl<'a> Reader<'a> {
             environment: environment
                 .filter_map(|entry| entry.split_once('='))
                 .collect(),
-            modules: surroundings.modules.iter().flat_map(names_of).collect(),
+            modules: surroundings
+                .modules
+                .iter()
+                .flat_map(|source| names_of(source))
+                .collect(),
             version: surroundings.version,
             macros: HashMap::new(),
             lines: 0,
@@ -211,14 +216,14 @@ impl<'a> Reader<'a> {
         let holds = match &*section.name {
             "ifmodule" => self.modules.contains(name),
             "ifdefine" => self.defines.contains_key(name),
-            "ifversion" => match condition::version(&text, self.version) {
-                Some(holds) => return Some(holds),
-                None => {
+            "ifversion" => {
+                let holds = condition::version(&text, self.version);
+                if holds.is_none() {
                     let what = format!("<IfVersion {text}>: taken as true");
                     self.notes.add(&section.place, what);
-                    return Some(true);
                 }
-            },
+                return Some(holds.unwrap_or(true));
+            }
             "iffile" => {
                 let path = self.server_root.join(name);
                 self.files.is_none_or(|files| files.exists(&path))
@@ -370,27 +375,22 @@ impl<'a> Reader<'a> {
                 break;
             };
             let defined = self.defines.get(name).map(|value| value.as_deref());
-            match defined
-                .flatten()
-                .or_else(|| self.environment.get(name).copied())
-            {
-                Some(value) => {
-                    self.bytes = self.bytes.saturating_add(value.len());
-                    if self.bytes > MAX_BYTES {
-                        break;
-                    }
-                    done.push_str(value);
+            let from_outside = || self.environment.get(name).copied();
+            if let Some(value) = defined.flatten().or_else(from_outside) {
+                self.bytes = self.bytes.saturating_add(value.len());
+                if self.bytes > MAX_BYTES {
+                    break;
                 }
-                None => {
-                    // With a colon it is a map of mod_rewrite, which a request decides.
-                    if !name.contains(':') {
-                        self.notes
-                            .add(place, format_args!("${{{name}}} is not defined"));
-                    }
-                    done.push_str("${");
-                    done.push_str(name);
-                    done.push('}');
+                done.push_str(value);
+            } else {
+                // With a colon it is a map of mod_rewrite, which a request decides.
+                if !name.contains(':') {
+                    self.notes
+                        .add(place, format_args!("${{{name}}} is not defined"));
                 }
+                done.push_str("${");
+                done.push_str(name);
+                done.push('}');
             }
             rest = behind;
         }
@@ -400,12 +400,12 @@ impl<'a> Reader<'a> {
 }
 
 /// Both names of a module that is part of the program: `mod_so.c` is `so_module`.
-fn names_of(source: &String) -> impl Iterator<Item = String> {
+fn names_of(source: &str) -> impl Iterator<Item = String> {
     let stem = source
         .strip_prefix("mod_")
         .and_then(|name| name.strip_suffix(".c"));
     let symbol = stem.map(|stem| format!("{stem}_module"));
-    std::iter::once(source.clone()).chain(symbol)
+    std::iter::once(source.to_owned()).chain(symbol)
 }
 
 fn nested(depth: usize, directive: &Directive) -> Result<(), SyntaxError> {
@@ -443,87 +443,6 @@ fn skip<'b>(
         }
     }
     Err(unclosed(section))
-}
-
-/// The lines of a text that say something: continued ones joined, blanks around them gone.
-fn lines(text: &str, file: &Arc<str>) -> Vec<(Place, String)> {
-    let mut found = Vec::new();
-    let mut joined = String::new();
-    let mut start = None;
-    for (index, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let first = *start.get_or_insert(index + 1);
-        if let Some(more) = line.strip_suffix('\\') {
-            joined.push_str(more);
-            continue;
-        }
-        joined.push_str(line);
-        let whole = joined.trim();
-        if !whole.is_empty() && !whole.starts_with('#') {
-            let place = Place {
-                file: Arc::clone(file),
-                line: first,
-            };
-            found.push((place, whole.to_owned()));
-        }
-        joined.clear();
-        start = None;
-    }
-    found
-}
-
-/// A name and its arguments; the name in lower case.
-fn directive(line: &str, place: &Place) -> Directive {
-    let mut words = words(line);
-    let name = words.next().unwrap_or_default().to_ascii_lowercase();
-    Directive {
-        name,
-        arguments: words.collect(),
-        place: place.clone(),
-        block: None,
-    }
-}
-
-/// The words of a line: quotes of both kinds, in which a backslash guards a quote or another one.
-fn words(line: &str) -> impl Iterator<Item = String> {
-    let mut letters = line.chars().peekable();
-    std::iter::from_fn(move || {
-        while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
-        let quote = letters.next_if(|letter| matches!(letter, '"' | '\''));
-        let mut word = String::new();
-        if quote.is_none() {
-            letters.peek()?;
-        }
-        while let Some(letter) = letters.next() {
-            if Some(letter) == quote || quote.is_none() && letter.is_whitespace() {
-                break;
-            }
-            let guarded = |next: &char| *next == '\\' || Some(*next) == quote;
-            match letters.next_if(|next| letter == '\\' && guarded(next)) {
-                Some(next) => word.push(next),
-                None => word.push(letter),
-            }
-        }
-        Some(word)
-    })
-}
-
-/// `line` with `values` in place of the parameters of a macro.
-fn substitute(line: &str, parameters: &[(usize, String)], values: &[String]) -> String {
-    let mut done = String::with_capacity(line.len());
-    let mut rest = line;
-    'next: while let Some(letter) = rest.chars().next() {
-        for (index, name) in parameters {
-            if let Some(after) = rest.strip_prefix(name.as_str()) {
-                done.push_str(values.get(*index).map_or("", String::as_str));
-                rest = after;
-                continue 'next;
-            }
-        }
-        done.push(letter);
-        rest = &rest[letter.len_utf8()..];
-    }
-    done
 }
 
 #[cfg(test)]

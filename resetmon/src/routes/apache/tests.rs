@@ -232,6 +232,11 @@ fn where_the_configuration_is() {
             "{exe} {line}"
         );
     }
+    let mut named = instance("/debian", "apache2 -f /c/my.conf -d /v");
+    named.config = Some("/o/my.conf".into());
+    let (path, surroundings) = configuration(&named, &files).unwrap();
+    assert_eq!(path, Path::new("/o/my.conf"));
+    assert_eq!(surroundings.server_root, Path::new("/v"));
     let line = "httpd -DSSL -D X -C Listen -c ServerName";
     let (_, surroundings) = configuration(&instance("/debian", line), &files).unwrap();
     assert_eq!(

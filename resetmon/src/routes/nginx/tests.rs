@@ -429,6 +429,10 @@ fn where_the_configuration_is() {
         let found = find(exe, line).unwrap();
         assert_eq!(found, Path::new(expected), "{exe} {line}");
     }
+    let mut named = instance("/debian", &["nginx: master process nginx -c /c/n.conf"]);
+    named.config = Some("/o/n.conf".into());
+    let found = configuration(&named, &files).unwrap();
+    assert_eq!(found, Path::new("/o/n.conf"));
     for exe in ["/bare", "/gone"] {
         let error = find(exe, "nginx").unwrap_err().to_string();
         assert!(error.contains("/etc/nginx/nginx.conf"), "{error}");
