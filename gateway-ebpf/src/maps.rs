@@ -83,8 +83,8 @@ pub static SOCKETS: SkStorage<Facts> = SkStorage::new();
 
 /// Facts of sockets that entered `TIME_WAIT`, each in the slot of its cookie.
 ///
-/// Here and in [`GONE`] an array, which the newest entry of a slot has for itself: to put one in
-/// costs a tenth of what it costs in an LRU hash, and every connection that this end closes does.
+/// Here and in [`GONE`] an array, in which the newest entry takes its slot: to put one in costs a
+/// fraction of what it costs in an LRU hash, and every connection that this end closes does.
 #[btf_map]
 pub static TIME_WAIT: Array<Waiting, WAITING_SLOTS> = Array::new();
 

@@ -140,7 +140,7 @@ fn sample(place: &Place, case: &Case) -> Result<Vec<Samples>> {
     let duration = Duration::from_millis(if place.quick { 500 } else { 2000 });
     let mut all = vec![Samples::default(); TRACEPOINTS.len()];
     // The first round only warms the caches.
-    for round in 0..=place.rounds(3, 9) {
+    for round in 0..=place.rounds(3, 5) {
         let before = bpf::programs()?;
         load::connect_for(duration, case.end)?;
         let after = bpf::programs()?;

@@ -50,7 +50,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Row>> {
     let mut alone = Vec::new();
     let mut ours: [Samples; 3] = Default::default();
     let mut others = [const { Vec::new() }; 2];
-    for _ in 0..place.rounds(1, 5) {
+    for _ in 0..place.rounds(1, 3) {
         let (count, took) = load::refuse_for(duration)?;
         alone.push(to_f64(count) / took.as_secs_f64());
         for ((_, config), samples) in CONFIGS.iter().zip(&mut ours) {

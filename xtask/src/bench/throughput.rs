@@ -65,7 +65,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (mode, headers) in MODES {
         for tracer in Tracer::ALL {
-            let pairs = alternate(place.rounds(3, 9), |with| {
+            let pairs = alternate(place.rounds(2, 5), |with| {
                 let running = with.then(|| tracer.start(place)).transpose()?;
                 let rate = requests_a_second(place, headers)?;
                 running.map_or(Ok(()), super::tracer::Running::stop)?;
