@@ -159,6 +159,8 @@ const _: () = assert!(size_of::<Aggregate>() == 344);
 
 /// How many aggregates there may be between two drains.
 pub const AGGREGATES: usize = 4096;
+/// Entries of each spare map of aggregates.
+pub const SPARES: usize = 512;
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no padding (size asserted above).

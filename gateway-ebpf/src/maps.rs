@@ -8,7 +8,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::helpers::generated::bpf_sk_storage_get;
 use aya_ebpf::macros::btf_map;
 use gateway_ebpf_common::event::{ResetRecord, Task};
-use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, TALLIES};
+use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, SPARES, TALLIES};
 
 use crate::emit::Rate;
 use crate::kernel::Object;
@@ -32,6 +32,15 @@ pub static AGGREGATES_0: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap:
 /// See [`AGGREGATES_0`].
 #[btf_map]
 pub static AGGREGATES_1: HashMap<AggregateKey, Aggregate, AGGREGATES> = HashMap::new();
+
+/// Stands in for [`AGGREGATES_0`] where that refuses an entry: its bucket is taken by the program
+/// that this one interrupts, by another CPU for too long, or it is full.
+#[btf_map]
+pub static SPARE_0: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
+
+/// See [`SPARE_0`]; for [`AGGREGATES_1`].
+#[btf_map]
+pub static SPARE_1: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
 
 /// Bare totals (sent, received) that an agent has counted; only the agent uses it.
 #[btf_map]

@@ -1,8 +1,8 @@
 //! Resets that the programs did not report one by one.
 //!
-//! There are two maps. The programs add to one; to empty it without losing a count the agent makes
-//! them use the other, waits until no program can still be at work on the first (an RCU grace
-//! period), reads it and clears it.
+//! There are two maps, each with a spare one for what it refuses. The programs add to one; to empty
+//! it without losing a count the agent makes them use the other, waits until no program can still be
+//! at work on the first (an RCU grace period), reads it and clears it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use gateway_ebpf_common::tally::{Aggregate, AggregateKey};
 
 /// Empties the aggregates.
 pub struct Aggregates {
-    maps: [HashMap<MapData, AggregateKey, Aggregate>; 2],
+    maps: [Pair; 2],
     generation: Array<MapData, u32>,
     /// Which of the two the programs use.
     current: u32,
@@ -19,15 +19,16 @@ pub struct Aggregates {
     left_over: bool,
 }
 
+/// A map of aggregates and its spare.
+pub type Pair = [HashMap<MapData, AggregateKey, Aggregate>; 2];
+
 /// Where `membarrier` is refused: programs run with preemption off, so this is for ever.
 const LONGER_THAN_ANY_PROGRAM: Duration = Duration::from_millis(50);
 
 impl Aggregates {
-    /// Over the maps `AGGREGATES_0`, `AGGREGATES_1` and `GENERATION` of the object.
-    pub fn new(
-        maps: [HashMap<MapData, AggregateKey, Aggregate>; 2],
-        generation: Array<MapData, u32>,
-    ) -> Result<Self, MapError> {
+    /// Over the maps `AGGREGATES_0` with `SPARE_0`, `AGGREGATES_1` with `SPARE_1`, and `GENERATION`
+    /// of the object.
+    pub fn new(maps: [Pair; 2], generation: Array<MapData, u32>) -> Result<Self, MapError> {
         let current = generation.get(&0, 0)? & 1;
         Ok(Self {
             maps,
@@ -48,7 +49,8 @@ impl Aggregates {
             self.left_over = false;
         }
         let full = self.current;
-        if self.maps[full as usize].keys().next().is_none() {
+        let mut maps = self.maps[full as usize].iter();
+        if maps.all(|map| map.keys().next().is_none()) {
             // What comes in now stays for the next time.
             return Ok(());
         }
@@ -59,14 +61,13 @@ impl Aggregates {
     }
 }
 
-fn empty(
-    map: &mut HashMap<MapData, AggregateKey, Aggregate>,
-    mut take: impl FnMut(&Aggregate),
-) -> Result<(), MapError> {
-    let keys: Vec<AggregateKey> = map.keys().collect::<Result<_, _>>()?;
-    for key in keys {
-        take(&map.get(&key, 0)?);
-        map.remove(&key)?;
+fn empty(pair: &mut Pair, mut take: impl FnMut(&Aggregate)) -> Result<(), MapError> {
+    for map in pair {
+        let keys: Vec<AggregateKey> = map.keys().collect::<Result<_, _>>()?;
+        for key in keys {
+            take(&map.get(&key, 0)?);
+            map.remove(&key)?;
+        }
     }
     Ok(())
 }

@@ -403,10 +403,12 @@ impl Attached {
 
     /// The aggregates; once.
     pub fn take_aggregates(&mut self) -> Result<Aggregates, AttachError> {
-        const NAMES: [&str; 2] = ["AGGREGATES_0", "AGGREGATES_1"];
         let mut map =
             |name| HashMap::try_from(self.take(name)?).map_err(|_| AttachError::MapMissing(name));
-        let maps = [map(NAMES[0])?, map(NAMES[1])?];
+        let maps = [
+            [map("AGGREGATES_0")?, map("SPARE_0")?],
+            [map("AGGREGATES_1")?, map("SPARE_1")?],
+        ];
         let generation = Array::try_from(self.take("GENERATION")?)
             .map_err(|_| AttachError::MapMissing("GENERATION"))?;
         Aggregates::new(maps, generation).map_err(|_| AttachError::MapMissing("GENERATION"))

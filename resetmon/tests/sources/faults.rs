@@ -344,7 +344,7 @@ http://:PORT {
                 .env("HOME", folder);
             command
         },
-        pay: ("/api/pay/*", "127.0.0.1:PAY"),
-        chat: ("/api/chat/*", "[::1]:CHAT"),
+        pay: ("127.0.0.1:PORT/api/pay/*", "127.0.0.1:PAY"),
+        chat: ("127.0.0.1:PORT/api/chat/*", "[::1]:CHAT"),
     });
 }
