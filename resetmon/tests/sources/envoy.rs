@@ -6,8 +6,9 @@ use std::process::Command;
 use resetmon::routes::envoy::Envoy;
 use resetmon::routes::source::Source as _;
 
-use crate::lines::{instance, lines, read_until};
+use crate::lines::{lines, read_until};
 use crate::program::{Program, free_port, until_listening};
+use crate::reading::instance;
 
 /// The program that the set-up fetched, or another.
 fn envoy() -> PathBuf {
@@ -135,8 +136,8 @@ async fn what_is_in_force() {
     let program = Program::start(&mut command, &dir.join("log"));
     until_listening(([127, 0, 0, 1], web).into());
 
-    assert!(Envoy.claims(&instance(program.pid())));
-    assert_eq!(Envoy.generation(&instance(program.pid())), None);
+    assert!(Envoy.claims(&instance(&program)));
+    assert_eq!(Envoy.generation(&instance(&program)), None);
     let mut expected = vec![
         format!("[::1]:{tcp} 127.0.0.1:{tcp} 127.0.0.1:{web}"),
         format!("tcp [[::1]:{tcp} 127.0.0.1:{tcp}] -> six named"),
@@ -147,7 +148,7 @@ async fn what_is_in_force() {
         "six = [::1]:9001".to_owned(),
         "extra = 127.0.0.1:9004".to_owned(),
     ];
-    let reading = read_until(&Envoy, program.pid(), &expected).await;
+    let reading = read_until(&Envoy, &program, &expected).await;
     assert_eq!(reading.name.as_deref(), Some("edge"));
     assert_eq!(reading.origin, format!("127.0.0.1:{admin}"));
     assert_eq!(reading.not_understood, [""; 0]);
@@ -165,13 +166,13 @@ async fn what_is_in_force() {
     expected[3] = format!("payments:/new [127.0.0.1:{web}] -> renamed");
     expected[5] = "sent = 127.0.0.8:9003 [::8]:9003".to_owned();
     expected[7] = "renamed = 127.0.0.1:9004".to_owned();
-    read_until(&Envoy, program.pid(), &expected).await;
+    read_until(&Envoy, &program, &expected).await;
 
     // Nobody answers there: the file has to do.
     let closed = free_port();
     let setting = setting.replace(&admin.to_string(), &closed.to_string());
     std::fs::write(dir.join("closed.yaml"), bootstrap(dir, &setting, tcp, web)).unwrap();
-    let mut elsewhere = instance(program.pid());
+    let mut elsewhere = instance(&program);
     elsewhere.arguments = [
         "envoy",
         "-c",

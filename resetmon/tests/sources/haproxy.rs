@@ -9,8 +9,9 @@ use resetmon::routes::haproxy::Haproxy;
 use resetmon::routes::source::Source as _;
 use rustix::process::Signal;
 
-use crate::lines::{instance, lines, read_until};
+use crate::lines::{lines, read_until};
 use crate::program::{Program, free_port, until, until_listening};
+use crate::reading::instance;
 
 /// The configuration but for what `more` adds.
 fn config(socket: &str, (v4, v6): (u16, u16), more: &str) -> String {
@@ -66,7 +67,7 @@ async fn files_runtime_and_reload() {
     std::fs::write(&file, config(&setting, (v4, v6), "")).unwrap();
     let program = start(directory.path(), v4);
     let source = Haproxy::default();
-    let first = instance(program.pid());
+    let first = instance(&program);
     assert!(source.claims(&first));
 
     let listeners = format!("127.0.0.1:{v4} [::1]:{v6}");
@@ -78,7 +79,7 @@ async fn files_runtime_and_reload() {
         "db = [::1]:5432".to_owned(),
     ];
     // A template finds one address for its first server, which stands beside the name.
-    let reading = source.read(&instance(program.pid())).await.unwrap();
+    let reading = source.read(&instance(&program)).await.unwrap();
     let shown = lines(&reading);
     assert_eq!(shown[..5], head);
     assert!(
@@ -89,7 +90,7 @@ async fn files_runtime_and_reload() {
     assert_eq!(shown[6..], owned(&["pages = 127.0.0.1:9004"]));
     assert_eq!(reading.not_understood, [""; 0]);
     assert_eq!(reading.origin, "haproxy.cfg");
-    assert_eq!(source.generation(&instance(program.pid())), None);
+    assert_eq!(source.generation(&instance(&program)), None);
 
     // What changes at run time.
     tell(&socket, "set server pages/p1 addr 127.0.0.7 port 9007");
@@ -97,29 +98,29 @@ async fn files_runtime_and_reload() {
     let mut moved: Vec<String> = shown.clone();
     moved[4] = "db = [::2]:5432".to_owned();
     moved[6] = "pages = 127.0.0.7:9007".to_owned();
-    read_until(&source, program.pid(), &moved).await;
+    read_until(&source, &program, &moved).await;
 
     // An edit is in force only after the reload; one made before the first reading shows itself.
     let more = "backend extra\n server e1 [::1]:9009\nfrontend fe_extra\n default_backend extra\n";
     std::fs::write(&file, config(&setting, (v4, v6), more)).unwrap();
-    read_until(&source, program.pid(), &moved).await;
+    read_until(&source, &program, &moved).await;
     let late = Haproxy::default();
-    let reading = read_until(&late, program.pid(), &moved).await;
+    let reading = read_until(&late, &program, &moved).await;
     let unapplied = [
         "fe_extra: is in the configuration but does not run: reload HAProxy",
         "extra: is in the configuration but does not run: reload HAProxy",
     ];
     assert_eq!(reading.not_understood, unapplied);
 
-    let before = instance(program.pid()).newest_start();
+    let before = instance(&program).newest_start();
     program.signal(Signal::USR2);
     until("a new worker", || {
-        instance(program.pid()).newest_start() > before
+        instance(&program).newest_start() > before
     });
     let mut reloaded = shown;
     reloaded.insert(4, "fe_extra [] -> extra".to_owned());
     reloaded.push("extra = [::1]:9009".to_owned());
-    let reading = read_until(&source, program.pid(), &reloaded).await;
+    let reading = read_until(&source, &program, &reloaded).await;
     assert_eq!(reading.not_understood, [""; 0]);
 }
 
@@ -131,8 +132,8 @@ async fn without_a_runtime_socket() {
     std::fs::write(&file, config("maxconn 100", (v4, v6), "")).unwrap();
     let program = start(directory.path(), v4);
     let source = Haproxy::default();
-    assert_eq!(source.generation(&instance(program.pid())), None);
-    let mut expected = lines(&source.read(&instance(program.pid())).await.unwrap());
+    assert_eq!(source.generation(&instance(&program)), None);
+    let mut expected = lines(&source.read(&instance(&program)).await.unwrap());
     assert_eq!(
         expected[5..],
         owned(&[
@@ -140,21 +141,21 @@ async fn without_a_runtime_socket() {
             "pages = 127.0.0.1:9004"
         ])
     );
-    let generation = source.generation(&instance(program.pid()));
-    assert_eq!(generation, Some(instance(program.pid()).newest_start()));
+    let generation = source.generation(&instance(&program));
+    assert_eq!(generation, Some(instance(&program).newest_start()));
 
     let more = "backend extra\n server e1 [::1]:9009\n";
     std::fs::write(&file, config("maxconn 100", (v4, v6), more)).unwrap();
-    assert_eq!(source.generation(&instance(program.pid())), generation);
-    read_until(&source, program.pid(), &expected).await;
+    assert_eq!(source.generation(&instance(&program)), generation);
+    read_until(&source, &program, &expected).await;
 
     program.signal(Signal::USR2);
     until("a new worker", || {
-        Some(instance(program.pid()).newest_start()) > generation
+        Some(instance(&program).newest_start()) > generation
     });
-    assert_ne!(source.generation(&instance(program.pid())), generation);
+    assert_ne!(source.generation(&instance(&program)), generation);
     expected.push("extra = [::1]:9009".to_owned());
-    let reading = read_until(&source, program.pid(), &expected).await;
+    let reading = read_until(&source, &program, &expected).await;
     let note = &reading.not_understood[..];
     assert!(
         matches!(note, [note] if note.contains("global has no `stats socket`")),

@@ -1,17 +1,11 @@
 //! A reading as lines, to compare and to show.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use resetmon::routes::instance::{Family, Instance};
 use resetmon::routes::source::{Reading, Source};
 
-/// The process as it is now.
-pub(crate) fn instance(pid: u32) -> Instance {
-    let proc_root = Path::new("/proc");
-    let family = Family::read(proc_root).unwrap();
-    Instance::of(proc_root, &family, pid).unwrap()
-}
+use crate::program::Program;
+use crate::reading::instance;
 
 /// Listeners, then `ROUTE [LISTENERS] -> UPSTREAMS`, then `UPSTREAM = ENDPOINTS`.
 pub(crate) fn lines(reading: &Reading) -> Vec<String> {
@@ -34,10 +28,14 @@ pub(crate) fn lines(reading: &Reading) -> Vec<String> {
 }
 
 /// Reads until the lines are `expected`: programs tell of a change before it is in force.
-pub(crate) async fn read_until(source: &dyn Source, pid: u32, expected: &[String]) -> Reading {
+pub(crate) async fn read_until(
+    source: &dyn Source,
+    program: &Program,
+    expected: &[String],
+) -> Reading {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let found = match source.read(&instance(pid)).await {
+        let found = match source.read(&instance(program)).await {
             Ok(reading) if lines(&reading) == expected => return reading,
             Ok(reading) => format!("{:#?}\n{:#?}", lines(&reading), reading.not_understood),
             Err(error) => error.to_string(),
