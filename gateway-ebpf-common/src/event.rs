@@ -54,12 +54,28 @@ pub mod known_by {
     pub const CURRENT: u8 = 8;
     /// It owned the connection of the same endpoints that was reset before.
     pub const EARLIER_RESET: u8 = 9;
+    /// It owned the socket and was dead when the kernel closed it.
+    pub const EXITED: u8 = 10;
 }
 
 /// [`Task::flags`].
 pub mod task_flag {
-    /// The task was exiting (`PF_EXITING)`: `exit_code` holds.
+    /// The task was exiting (`PF_EXITING`) or had exited: `exit_code` holds.
     pub const EXITING: u8 = 1;
+    /// The kernel had chosen the process to be killed for want of memory.
+    pub const OOM_VICTIM: u8 = 2;
+}
+
+/// [`ResetRecord::hook`]: where a packet filter rejected, if [`flag::FIREWALL`].
+pub mod hook {
+    /// Not by a packet filter.
+    pub const NONE: u8 = 0;
+    /// A packet to this node.
+    pub const INPUT: u8 = 1;
+    /// A packet that this node forwards.
+    pub const FORWARD: u8 = 2;
+    /// A packet from this node.
+    pub const OUTPUT: u8 = 3;
 }
 
 /// [`ResetRecord::shape`]: what the kernel had for a socket.
@@ -109,6 +125,9 @@ pub mod flag {
     pub const LISTENER_CLOSED: u32 = 1 << 14;
     /// Received only: the RST itself was seen: the `rst_*` members hold.
     pub const PACKET: u32 = 1 << 15;
+    /// Sent only: a packet filter made the RST, which `OutRsts` does not count; `hook` holds. The
+    /// local end is that of this node, which in [`super::hook::OUTPUT`] the RST goes to.
+    pub const FIREWALL: u32 = 1 << 16;
 }
 
 /// A process at one moment.
@@ -289,8 +308,10 @@ pub struct ResetRecord {
     pub handshake_ttl: u8,
     /// TCP flags of the RST received, if [`flag::PACKET`].
     pub rst_flags: u8,
+    /// [`hook`].
+    pub hook: u8,
     /// Zero.
-    pub pad: [u8; 2],
+    pub pad: u8,
 }
 
 const _: () = assert!(size_of::<ResetRecord>() == 336);

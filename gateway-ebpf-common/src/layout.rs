@@ -153,6 +153,18 @@ layout! {
     skb_transport_header: "sk_buff.transport_header",
     /// `struct net_device *`.
     skb_dev: "sk_buff.dev",
+    /// `struct sock *`.
+    skb_sk: "sk_buff.sk",
+    /// `int`, index of the device that it came in by; 0 for one of our own.
+    skb_iif: "sk_buff.skb_iif",
+    /// `unsigned long`, `struct dst_entry *` with flags in the low bits.
+    skb_refdst: "sk_buff._skb_refdst",
+    /// `__be16`, `ETH_P_IP` or `ETH_P_IPV6`.
+    skb_protocol: "sk_buff.protocol",
+    /// `unsigned int`, from the `dst_entry` of an IPv4 route: `RTCF_LOCAL`.
+    rt_flags: "rtable.rt_flags",
+    /// `u32`, from the `dst_entry` of an IPv6 route: `RTF_LOCAL`.
+    rt6_flags: "rt6_info.rt6i_flags",
     /// `struct net *`.
     dev_net: "net_device.nd_net.net",
     /// `unsigned int`, inode number of the network namespace.
@@ -193,11 +205,13 @@ layout! {
     task_signal: "task_struct.signal",
     /// `int`, wait status of a dying process: signal in the low 7 bits, exit code above 8.
     signal_group_exit_code: "signal_struct.group_exit_code",
+    /// `int`, threads that have not exited.
+    signal_live: "signal_struct.live.counter",
 }
 
 const _: () = assert!(size_of::<Layout>() == 4 * Layout::MEMBERS.len());
 
-/// Differences between kernels that are not offsets; 0 or 1 each.
+/// Differences between kernels that are not offsets; 0 or 1 each if not said otherwise.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switches {
@@ -209,9 +223,20 @@ pub struct Switches {
     pub accept_two_args: u32,
     /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
     pub detail_rate: u32,
+    /// `sk_buff.sk` is a pointer to the verifier too; elsewhere it lies in a union (before Linux 6.9
+    /// and the stable series of its time).
+    pub typed_skb_sk: u32,
+    /// `oom/mark_victim` passes the task, not its thread id.
+    pub victim_is_task: u32,
+    /// Numbers of `enum skb_drop_reason` under which the kernel refuses a RST, a bit each; none
+    /// where they are not counted.
+    pub refusals: [u32; DROP_REASONS / 32],
 }
 
-const _: () = assert!(size_of::<Switches>() == 16);
+const _: () = assert!(size_of::<Switches>() == 24 + DROP_REASONS / 8);
+
+/// Numbers of `enum skb_drop_reason` that are counted, from 0 on; kernels up to 7.2 use 130.
+pub const DROP_REASONS: usize = 256;
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no padding (size asserted above).

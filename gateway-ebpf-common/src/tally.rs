@@ -32,11 +32,15 @@ pub enum Tally {
     AggregatedFull = 8,
     /// A reset put into an aggregate because its source made too many.
     AggregatedStorm = 9,
+    /// A packet filter's reset that went neither to the ring buffer nor to an aggregate.
+    RejectedLost = 10,
+    /// An end of a process that could not be kept.
+    ExitFailed = 11,
 }
 
 impl Tally {
     /// Every tally, in the order of its index.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::SentLost,
         Self::ReceivedLost,
         Self::ProcessLost,
@@ -47,6 +51,8 @@ impl Tally {
         Self::Retracted,
         Self::AggregatedFull,
         Self::AggregatedStorm,
+        Self::RejectedLost,
+        Self::ExitFailed,
     ];
 
     /// Whether something was lost: detail, or an owner. [`Tally::Retracted`] only corrects.
@@ -69,6 +75,8 @@ impl Tally {
             Self::Retracted => "retracted",
             Self::AggregatedFull => "aggregated_full",
             Self::AggregatedStorm => "aggregated_storm",
+            Self::RejectedLost => "total_rejected",
+            Self::ExitFailed => "exit",
         }
     }
 }

@@ -63,7 +63,7 @@ pub fn count(tally: Tally) {
 
 /// Adds one, whoever else does at the same time.
 #[inline(always)]
-fn add_one(slot: *mut u64) {
+pub fn add_one(slot: *mut u64) {
     // SAFETY: `slot` is in a map value. One instruction, because another CPU, or a softirq on this
     // one, may run between a load and a store.
     unsafe {

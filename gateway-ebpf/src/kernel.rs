@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use gateway_ebpf_common::layout::{Layout, Switches};
+use gateway_ebpf_common::layout::{DROP_REASONS, Layout, Switches};
 
 /// Offsets of kernel members, written by the agent before load and frozen.
 #[unsafe(no_mangle)]
@@ -20,6 +20,9 @@ pub static SWITCHES: Switches = Switches {
     unmarked_null: 0,
     accept_two_args: 0,
     detail_rate: 0,
+    typed_skb_sk: 0,
+    victim_is_task: 0,
+    refusals: [0; DROP_REASONS / 32],
 };
 
 /// A kernel object; what it is, its type alias says.
@@ -124,4 +127,31 @@ pub fn detail_rate() -> u32 {
 pub fn accept_has_two_args() -> bool {
     // SAFETY: as in `member!`.
     unsafe { core::ptr::read_volatile(&raw const SWITCHES.accept_two_args) != 0 }
+}
+
+/// Whether the verifier takes `sk_buff.sk` for a pointer.
+#[inline(always)]
+pub fn typed_skb_sk() -> bool {
+    // SAFETY: as in `member!`.
+    unsafe { core::ptr::read_volatile(&raw const SWITCHES.typed_skb_sk) != 0 }
+}
+
+/// Whether `oom/mark_victim` passes a task instead of its thread id.
+#[inline(always)]
+pub fn victim_is_task() -> bool {
+    // SAFETY: as in `member!`.
+    unsafe { core::ptr::read_volatile(&raw const SWITCHES.victim_is_task) != 0 }
+}
+
+/// Whether the kernel refuses resets under this number of `enum skb_drop_reason`.
+#[inline(always)]
+pub fn is_refusal(reason: u32) -> bool {
+    if reason as usize >= DROP_REASONS {
+        return false;
+    }
+    let word = reason as usize / 32 & (DROP_REASONS / 32 - 1);
+    // SAFETY: as in `member!`; the index is masked to the array's length.
+    let words =
+        unsafe { core::ptr::read_volatile((&raw const SWITCHES.refusals).cast::<u32>().add(word)) };
+    words >> (reason & 31) & 1 != 0
 }

@@ -8,6 +8,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::helpers::generated::bpf_sk_storage_get;
 use aya_ebpf::macros::btf_map;
 use gateway_ebpf_common::event::{ResetRecord, Task};
+use gateway_ebpf_common::layout::DROP_REASONS;
 use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, SPARES, TALLIES};
 
 use crate::emit::Rate;
@@ -42,9 +43,9 @@ pub static SPARE_0: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
 #[btf_map]
 pub static SPARE_1: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
 
-/// Bare totals (sent, received) that an agent has counted; only the agent uses it.
+/// Bare totals (sent, received, rejected) that an agent has counted; only the agent uses it.
 #[btf_map]
-pub static DELIVERED: Array<[u64; 2], 1> = Array::new();
+pub static DELIVERED: Array<[u64; 3], 1> = Array::new();
 
 /// Which of the two the programs add to: 0 or 1.
 #[btf_map]
@@ -85,6 +86,22 @@ pub static TAKEN: PerCpuArray<[u64; 2], POINTS> = PerCpuArray::new();
 /// Where the probes of untraced resets make theirs.
 #[btf_map]
 pub static UNTRACED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Where the probe of packet filters makes its own.
+#[btf_map]
+pub static REJECTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Resets that the kernel refused, by its number of the reason.
+#[btf_map]
+pub static REFUSED: PerCpuArray<u64, DROP_REASONS> = PerCpuArray::new();
+
+/// Processes that the kernel chose to kill for want of memory: process id to when, ns since boot.
+#[btf_map]
+pub static OOM_VICTIMS: LruHashMap<u32, u64, 1024> = LruHashMap::new();
+
+/// Owners of sockets that are dead: start and pid to (wait status, [`Task::flags`]).
+#[btf_map]
+pub static EXITED: LruHashMap<[u64; 2], [u32; 2], 4096> = LruHashMap::new();
 
 /// Facts of each TCP socket; they die with it.
 #[btf_map]

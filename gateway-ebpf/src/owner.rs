@@ -9,7 +9,7 @@ use gateway_ebpf_common::tally::Tally;
 
 use crate::emit;
 use crate::kernel::{Object, load, member};
-use crate::maps::{NO_TASK, PROCESSES, SOCKETS};
+use crate::maps::{EXITED, NO_TASK, OOM_VICTIMS, PROCESSES, SOCKETS};
 use crate::socket::state;
 
 /// `PF_EXITING` of `include/linux/sched.h`.
@@ -135,6 +135,33 @@ fn describe(into: &mut Task, task: Object) {
         if !signal.is_null() {
             into.exit_code = member!(signal, signal_group_exit_code as u32);
         }
+        if is_oom_victim(into.pid, into.start_ns) {
+            into.flags |= task_flag::OOM_VICTIM;
+        }
+    }
+}
+
+/// Whether the kernel chose this process, which started then, to be killed for want of memory.
+#[inline(always)]
+pub fn is_oom_victim(pid: u32, start_ns: u64) -> bool {
+    // SAFETY: a plain integer, whole once inserted.
+    let chosen = unsafe { OOM_VICTIMS.get(pid) };
+    // An earlier process of that id was chosen before this one started.
+    chosen.is_some_and(|time| *time >= start_ns)
+}
+
+/// Names the dead owner of a socket that a kernel thread closes; nobody if the owner lives.
+#[inline(always)]
+pub fn dead(into: &mut Task, owner: &Task) {
+    if owner.pid == 0 {
+        return;
+    }
+    // SAFETY: two integers, written once in the life of a process.
+    if let Some([status, flags]) = unsafe { EXITED.get([owner.start_ns, u64::from(owner.pid)]) } {
+        *into = *owner;
+        into.known_by = known_by::EXITED;
+        into.exit_code = *status;
+        into.flags = *flags as u8;
     }
 }
 

@@ -130,3 +130,72 @@ pub fn netns(skb: Object) -> u32 {
     }
     read_member!(net, net_inum as u32)
 }
+
+/// Index of the device that the packet came in by; 0 for one of our own.
+#[inline(always)]
+pub fn came_in_by(skb: Object) -> u32 {
+    member!(skb, skb_iif as u32)
+}
+
+/// The packet's route (`skb_dst`), NULL if it has none yet.
+#[inline(always)]
+pub fn route(skb: Object) -> Object {
+    /// `SKB_DST_PTRMASK` of `include/linux/skbuff.h`, and room for further flags.
+    const POINTER: u64 = !7;
+    (member!(skb, skb_refdst as u64) & POINTER) as Object
+}
+
+/// Whether a route of this IP version leads to the node itself.
+#[inline(always)]
+pub fn is_local(route: Object, ip_version: u8) -> bool {
+    /// `RTCF_LOCAL` of `include/uapi/linux/in_route.h`, `RTF_LOCAL` of `ipv6_route.h`.
+    const LOCAL: u32 = 0x8000_0000;
+    // A `dst_entry` is the first member of both.
+    let flags = if ip_version == 4 {
+        read_member!(route, rt_flags as u32)
+    } else {
+        read_member!(route, rt6_flags as u32)
+    };
+    flags & LOCAL != 0
+}
+
+/// Bytes of the IP header with its extensions.
+#[inline(always)]
+pub fn ip_header(skb: Object) -> u16 {
+    member!(skb, skb_transport_header as u16).wrapping_sub(member!(skb, skb_network_header as u16))
+}
+
+/// Whether this is a TCP segment with RST: of any packet at any place in the stack.
+///
+/// The TCP header is looked for behind the IP header, because `skb_reset_transport_header` leaves
+/// the start of the packet in a RST of a packet filter (`nf_reject_ip_tcphdr_put`). IPv6 segments
+/// behind extension headers are taken for none.
+#[inline(always)]
+pub fn is_reset(skb: Object) -> bool {
+    const ETH_P_IP: u16 = 0x0800_u16.to_be();
+    const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
+    /// `IPPROTO_TCP`.
+    const TCP: u8 = 6;
+    /// Byte of the flags in a TCP header (RFC 9293).
+    const FLAGS: usize = 13;
+    let head = member!(skb, skb_head as u64) as Object;
+    let ip = head.wrapping_add(member!(skb, skb_network_header as u16) as usize);
+    let protocol = member!(skb, skb_protocol as u16);
+    let (carried, header) = if protocol == ETH_P_IP {
+        // RFC 791: length in byte 0, protocol in byte 9.
+        let Some(start) = probe::<[u8; 10]>(ip) else {
+            return false;
+        };
+        (start[9], usize::from(start[0] & 15) * 4)
+    } else if protocol == ETH_P_IPV6 {
+        // RFC 8200: next header in byte 6.
+        let Some(next) = probe::<u8>(ip.wrapping_add(6)) else {
+            return false;
+        };
+        (next, 40)
+    } else {
+        return false;
+    };
+    carried == TCP
+        && probe::<u8>(ip.wrapping_add(header + FLAGS)).is_some_and(|flags| flags & RST != 0)
+}

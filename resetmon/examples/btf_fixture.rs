@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example btf_fixture -- FULL REDUCED` reads raw BTF (a `.BTF` section or
 //! `/sys/kernel/btf/vmlinux`) and writes raw BTF. Kept are the structs of `Layout::MEMBERS` with the
-//! members on those paths, `enum sk_rst_reason`, the tracepoints' typedefs and a few functions.
+//! members on those paths, two enums of reasons, the tracepoints' typedefs and a few functions.
 //! Offsets, sizes, names and kinds stay as they were; pointers lead to forward declarations.
 
 use std::collections::{HashMap, HashSet};
@@ -12,20 +12,24 @@ use anyhow::{Context, bail};
 use gateway_ebpf_common::layout::Layout;
 use resetmon::kernel::btf::{Btf, Field, Kind, Record};
 
-const TRACEPOINTS: [&str; 5] = [
+const TRACEPOINTS: [&str; 8] = [
     "tcp_send_reset",
     "tcp_receive_reset",
     "inet_sock_set_state",
     "tcp_destroy_sock",
     "inet_sk_error_report",
+    "kfree_skb",
+    "mark_victim",
+    "sched_process_exit",
 ];
-const FUNCTIONS: [&str; 4] = [
+const FUNCTIONS: [&str; 5] = [
     "__bpf_trace_tcp_send_reset",
     "tcp_v4_send_reset",
     "tcp_reset",
     "inet_csk_accept",
+    "nf_ct_attach",
 ];
-const ENUM: &str = "sk_rst_reason";
+const ENUMS: [&str; 2] = ["sk_rst_reason", "skb_drop_reason"];
 /// `kind_flag` of a forward declaration: it is a union.
 const FORWARD_UNION: u32 = 1 << 31;
 const FORWARD: u32 = 7 << 24;
@@ -61,7 +65,9 @@ fn main() -> anyhow::Result<()> {
     for function in FUNCTIONS {
         writer.roots.extend(only(&btf, function, Kind::Func));
     }
-    writer.roots.extend(only(&btf, ENUM, Kind::Enum));
+    for values in ENUMS {
+        writer.roots.extend(only(&btf, values, Kind::Enum));
+    }
     let data = writer.finish()?;
     std::fs::write(reduced, data).with_context(|| format!("cannot write {reduced}"))?;
     Ok(())

@@ -40,6 +40,8 @@ pub struct Config {
     /// `detail_rate`: resets of one source that are reported one by one, a second and CPU; 0 for
     /// all. The rest is counted with the same labels.
     pub detail_rate: u32,
+    /// `refused_resets`: count what the kernel refuses; costs a little for each packet dropped.
+    pub refused_resets: bool,
     /// `events.path`: where every reset is written as a JSON line; `None` for nowhere.
     pub events: Option<EventsPath>,
     /// `metrics`: limits of the metrics page.
@@ -108,6 +110,7 @@ impl Default for Config {
             log_level: LevelFilter::INFO,
             ring_buffer_bytes: 4 << 20,
             detail_rate: 2000,
+            refused_resets: false,
             events: None,
             metrics: Metrics::default(),
             peers: Vec::new(),

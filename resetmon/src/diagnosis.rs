@@ -5,4 +5,6 @@ pub mod cause;
 #[cfg(test)]
 mod fixture;
 pub mod merge;
+pub mod outlived;
+pub mod reject;
 pub mod repeat;

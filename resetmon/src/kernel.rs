@@ -16,5 +16,6 @@ pub mod privilege;
 pub mod probes;
 pub mod reasons;
 pub mod recursion;
+pub mod refusals;
 pub mod ring;
 pub mod tally;

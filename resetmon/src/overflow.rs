@@ -10,7 +10,6 @@ use gateway_ebpf_common::tally::Tally;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::kernel::aggregate::Aggregates;
-use crate::kernel::observation::Direction;
 use crate::kernel::tally::{Tallies, Totals, total};
 use crate::pipeline::Pipeline;
 use crate::reset::Reset;
@@ -31,15 +30,39 @@ pub struct Overflow {
     aggregates: Aggregates,
     tallies: Arc<Tallies>,
     /// Where the programs are pinned, it outlives the agent as the tallies do.
-    delivered: Array<MapData, [u64; 2]>,
+    delivered: Array<MapData, [u64; 3]>,
     bare: Bare,
 }
 
-/// Resets of which nothing is known but the direction; they only grow.
+/// What alone is known of resets that were merely counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Sent by the kernel's TCP.
+    Sent,
+    /// Received.
+    Received,
+    /// Sent by its packet filter.
+    Rejected,
+}
+
+impl Kind {
+    /// The word used in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Received => "received",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Resets that were merely counted; they only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bare {
     sent: u64,
     received: u64,
+    rejected: u64,
 }
 
 impl Bare {
@@ -49,16 +72,21 @@ impl Bare {
             sent: total(totals, Tally::SentLost),
             received: total(totals, Tally::ReceivedLost)
                 .saturating_sub(total(totals, Tally::Retracted)),
+            rejected: total(totals, Tally::RejectedLost),
         }
     }
 
     /// What came since `earlier`; never negative, because taking back comes after counting.
-    fn since(self, earlier: Self) -> [(Direction, u64); 2] {
+    fn since(self, earlier: Self) -> [(Kind, u64); 3] {
         [
-            (Direction::Sent, self.sent.saturating_sub(earlier.sent)),
+            (Kind::Sent, self.sent.saturating_sub(earlier.sent)),
             (
-                Direction::Received,
+                Kind::Received,
                 self.received.saturating_sub(earlier.received),
+            ),
+            (
+                Kind::Rejected,
+                self.rejected.saturating_sub(earlier.rejected),
             ),
         ]
     }
@@ -67,6 +95,7 @@ impl Bare {
         Self {
             sent: self.sent.max(other.sent),
             received: self.received.max(other.received),
+            rejected: self.rejected.max(other.rejected),
         }
     }
 }
@@ -76,14 +105,18 @@ impl Overflow {
     pub fn new(
         aggregates: Aggregates,
         tallies: Arc<Tallies>,
-        delivered: Array<MapData, [u64; 2]>,
+        delivered: Array<MapData, [u64; 3]>,
     ) -> Result<Self, MapError> {
-        let [sent, received] = delivered.get(&0, 0)?;
+        let [sent, received, rejected] = delivered.get(&0, 0)?;
         Ok(Self {
             aggregates,
             tallies,
             delivered,
-            bare: Bare { sent, received },
+            bare: Bare {
+                sent,
+                received,
+                rejected,
+            },
         })
     }
 
@@ -93,21 +126,22 @@ impl Overflow {
         &mut self,
         pipeline: &mut Pipeline,
         mut out: impl FnMut(Reset),
-        mut bare: impl FnMut(Direction, u64),
+        mut bare: impl FnMut(Kind, u64),
     ) -> Result<(), MapError> {
         self.aggregates
             .drain(|aggregate| pipeline.feed_aggregate(aggregate, &mut out))?;
         let now = Bare::of(&self.tallies.read()?);
-        for (direction, packets) in now.since(self.bare) {
+        for (kind, packets) in now.since(self.bare) {
             if packets > 0 {
-                bare(direction, packets);
+                bare(kind, packets);
             }
         }
         let counted = self.bare.max(now);
         if counted != self.bare {
             // After counting: an agent that is killed in between leaves a count to be made again
             // by the next one, not one that nobody made.
-            self.delivered.set(0, [counted.sent, counted.received], 0)?;
+            let totals = [counted.sent, counted.received, counted.rejected];
+            self.delivered.set(0, totals, 0)?;
             self.bare = counted;
         }
         Ok(())
@@ -118,12 +152,13 @@ impl Overflow {
 mod tests {
     use super::*;
 
-    fn totals(sent: u64, received: u64, retracted: u64) -> Totals {
+    fn totals(sent: u64, received: u64, retracted: u64, rejected: u64) -> Totals {
         Tally::ALL.map(|tally| {
             let total = match tally {
                 Tally::SentLost => sent,
                 Tally::ReceivedLost => received,
                 Tally::Retracted => retracted,
+                Tally::RejectedLost => rejected,
                 _ => 1000,
             };
             (tally, total)
@@ -133,13 +168,13 @@ mod tests {
     #[test]
     fn bare_numbers_only_grow() {
         let mut seen = Bare::default();
-        let mut counted = [0, 0];
+        let mut counted = [0; 3];
         for (totals, sum) in [
-            (totals(0, 0, 0), [0, 0]),
-            (totals(3, 2, 0), [3, 2]),
-            (totals(3, 2, 1), [3, 2]),
-            (totals(4, 3, 1), [4, 2]),
-            (totals(4, 5, 1), [4, 4]),
+            (totals(0, 0, 0, 0), [0, 0, 0]),
+            (totals(3, 2, 0, 0), [3, 2, 0]),
+            (totals(3, 2, 1, 5), [3, 2, 5]),
+            (totals(4, 3, 1, 5), [4, 2, 5]),
+            (totals(4, 5, 1, 6), [4, 4, 6]),
         ] {
             let now = Bare::of(&totals);
             for (index, (_, packets)) in now.since(seen).into_iter().enumerate() {

@@ -15,6 +15,8 @@ use crate::attribution::process::Processes;
 use crate::config::Config;
 use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::merge::Merge;
+use crate::diagnosis::outlived::Outlived;
+use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
 use crate::kernel::clock::{Anchor, Clock};
 use crate::kernel::decode::{DecodeError, Record, decode, observation};
@@ -37,6 +39,8 @@ pub struct Pipeline {
     anchored: Duration,
     reasons: Reasons,
     merge: Merge,
+    rejects: Rejects,
+    outlived: Outlived,
     repeats: Repeats,
     processes: Processes,
     /// Gateways described by hand, and those found.
@@ -59,6 +63,8 @@ impl Pipeline {
             anchored: Duration::ZERO,
             reasons,
             merge: Merge::default(),
+            rejects: Rejects::default(),
+            outlived: Outlived::default(),
             repeats: Repeats::default(),
             processes,
             by_hand: config.gateways.clone(),
@@ -173,6 +179,8 @@ impl Pipeline {
     fn finish(&mut self, mut observation: Observation, packets: u64) -> Reset {
         let id = ResetId(self.next_id);
         self.next_id += 1;
+        self.rejects.mark(&mut observation);
+        self.outlived.mark(&mut observation);
         let repeat_of = self.repeats.mark(id, &mut observation);
         let owner = observation
             .owner

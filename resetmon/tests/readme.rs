@@ -30,6 +30,7 @@ fn every_metric_stands_and_none_that_is_not() {
     let metrics = Metrics::new(Limits::default());
     metrics.set_events_lost("unreadable", 1);
     metrics.set_probe("accept", true);
+    metrics.set_refused("tcp_reset", 1);
     metrics.set_kernel_resets("OutRsts", 1);
     metrics.set_unaccounted(0);
     metrics.set_recursion_misses("accept", 0);

@@ -117,8 +117,11 @@ fn active(scratch: &Scratch, sk: Object, reason: u32) {
         if by_listener {
             record.flags |= flag::LISTENER_CLOSED;
         }
-        if by_task || by_listener {
-            owner::current(&mut record.closer, known_by::CURRENT);
+        if (by_task || by_listener)
+            && !owner::current(&mut record.closer, known_by::CURRENT)
+            && let Some(facts) = &facts
+        {
+            owner::dead(&mut record.closer, &facts.owner);
         }
         record.cookie = owner::cookie(sk);
         let mut tuple = owner::NO_TUPLE;

@@ -65,7 +65,10 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
                 owner::cookie(sk);
             }
             if socket::in_task(sk) {
-                owner::current(&mut facts.closer, known_by::CURRENT);
+                if !owner::current(&mut facts.closer, known_by::CURRENT) {
+                    let owner = facts.owner;
+                    owner::dead(&mut facts.closer, &owner);
+                }
             }
         }
         state::CLOSE => {

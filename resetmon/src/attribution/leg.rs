@@ -34,9 +34,11 @@ const fn role_of(known_by: KnownBy) -> Option<Role> {
         KnownBy::Listen | KnownBy::Inherited | KnownBy::Accept | KnownBy::FirstRead => {
             Some(Role::Server)
         }
-        KnownBy::Existing | KnownBy::ExistingShared | KnownBy::Current | KnownBy::EarlierReset => {
-            None
-        }
+        KnownBy::Existing
+        | KnownBy::ExistingShared
+        | KnownBy::Current
+        | KnownBy::EarlierReset
+        | KnownBy::Exited => None,
     }
 }
 
@@ -98,6 +100,7 @@ mod tests {
             trigger: None,
             packet: None,
             handshake_ttl: None,
+            firewall: None,
             linger: None,
             linger2_abort: false,
             socket_error: 0,

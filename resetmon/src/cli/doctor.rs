@@ -259,6 +259,7 @@ fn probes(checks: &mut Vec<Check>, kernel: Kernel) {
         layout: kernel.layout,
         switches: kernel.switches,
         detail_rate: 0,
+        refused_resets: false,
         log_level: 0,
     };
     let attached = match attach::try_attach(kernel.loader, OBJECT, &options, None) {
@@ -277,7 +278,7 @@ fn probes(checks: &mut Vec<Check>, kernel: Kernel) {
         checks.push(match outcome {
             Outcome::Attached => Check::ok("probes", name, probe.purpose),
             Outcome::NotNeeded => {
-                let mut check = Check::ok("probes", name, "not needed on this kernel");
+                let mut check = Check::ok("probes", name, probe.not_needed());
                 check.grade = Grade::Unused;
                 check
             }

@@ -29,12 +29,13 @@ use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
 use crate::kernel::pin::{self, PinDir, PinError};
 use crate::kernel::probes::{Outcome, Verdict};
+use crate::kernel::refusals::Refusals;
 use crate::kernel::ring::{self, Ring};
 use crate::kernel::tally::Tallies;
-use crate::overflow::{self, Overflow};
+use crate::overflow::{self, Kind, Overflow};
 use crate::pipeline::{Pipeline, pump};
 use crate::reconcile::{Reconciler, Summary, Tracing};
-use crate::reset::Reset;
+use crate::reset::{Reset, Sender};
 use crate::routes::discovery::Found;
 
 /// Options of `resetmon run`.
@@ -99,6 +100,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         aggregates,
         switches,
         delivered,
+        refusals,
         ..
     } = capture;
     let tallies = Arc::new(tallies);
@@ -109,6 +111,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let page = Arc::new(AgentPages::new(
         &attached,
         tallies,
+        refusals,
         metrics.clone(),
         events.as_ref(),
     ));
@@ -129,7 +132,6 @@ async fn run(args: Args) -> anyhow::Result<()> {
         events: events.as_ref(),
     };
     let take = |reset: Reset| books.reset(&reset);
-    let bare = |direction, packets| books.bare(direction, packets);
     gateways.first_look(&mut pipeline).await;
     page.show_gateways(gateways.found());
     loop {
@@ -143,13 +145,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
                 }
             },
             _ = look.tick() => {
-                overflow.collect(&mut pipeline, take, bare).context(COUNTERS)?;
+                overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
             }
             progress = rounds.next() => match progress {
                 Progress::Read(readings) => {
                     reconciler.borrow_mut().open_round(&readings);
                     drain(&mut ring, batches, &mut pipeline, take).await;
-                    overflow.collect(&mut pipeline, take, bare).context(COUNTERS)?;
+                    overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
                     rounds.read_again(reconciler.borrow_mut().caught_up());
                 }
                 Progress::ReadAgain(readings) => {
@@ -174,7 +176,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     ring.drain(|record| pipeline.feed(record, take));
     pipeline.end(take);
     overflow
-        .collect(&mut pipeline, take, bare)
+        .collect(&mut pipeline, take, |kind, n| books.bare(kind, n))
         .context(COUNTERS)?;
     drop(attached);
     drop(stop);
@@ -317,20 +319,31 @@ impl Books<'_> {
     fn reset(&self, reset: &Reset) {
         self.metrics.record(reset);
         let observation = &reset.observation;
-        self.count(observation.direction, observation.netns, reset.packets);
+        let kind = match (observation.direction, observation.firewall) {
+            (Direction::Sent, Some(_)) => Kind::Rejected,
+            (Direction::Sent, None) => Kind::Sent,
+            (Direction::Received, _) => Kind::Received,
+        };
+        self.count(kind, observation.netns, reset.packets);
         if let Some(events) = self.events {
             events.write(to_json_line(reset));
         }
     }
 
-    /// Resets of which only the direction is known.
-    fn bare(&self, direction: Direction, packets: u64) {
-        self.metrics.record_bare(direction, packets);
-        self.count(direction, 0, packets);
+    /// Resets of which only their kind is known.
+    fn bare(&self, kind: Kind, packets: u64) {
+        let (direction, sender) = match kind {
+            Kind::Sent => (Direction::Sent, Sender::Local),
+            Kind::Received => (Direction::Received, Sender::Peer),
+            Kind::Rejected => (Direction::Sent, Sender::Firewall),
+        };
+        self.metrics.record_bare(direction, sender, packets);
+        self.count(kind, 0, packets);
     }
 
-    fn count(&self, direction: Direction, netns: u32, packets: u64) {
-        if direction == Direction::Sent {
+    fn count(&self, kind: Kind, netns: u32, packets: u64) {
+        // `OutRsts` does not count what the packet filter makes.
+        if kind == Kind::Sent {
             self.reconciler.borrow_mut().record_sent(netns, packets);
         }
         self.page.resets.fetch_add(packets, Ordering::Relaxed);
@@ -342,6 +355,8 @@ struct AgentPages {
     started: Instant,
     metrics: Metrics,
     tallies: Arc<Tallies>,
+    /// `None` where they are not counted.
+    refusals: Option<Refusals>,
     lost_lines: Option<Arc<AtomicU64>>,
     resets: AtomicU64,
     verdict: &'static str,
@@ -355,6 +370,7 @@ impl AgentPages {
     fn new(
         attached: &Attached,
         tallies: Arc<Tallies>,
+        refusals: Refusals,
         metrics: Metrics,
         events: Option<&LineWriter>,
     ) -> Self {
@@ -372,7 +388,7 @@ impl AgentPages {
                 attached: is_attached,
                 detail: match outcome {
                     Outcome::Attached => probe.purpose.to_owned(),
-                    Outcome::NotNeeded => "not needed on this kernel".to_owned(),
+                    Outcome::NotNeeded => probe.not_needed().to_owned(),
                     Outcome::Missing => "this kernel does not have it".to_owned(),
                     Outcome::Refused(why) => format!("refused: {why}"),
                 },
@@ -382,6 +398,7 @@ impl AgentPages {
             started: Instant::now(),
             metrics,
             tallies,
+            refusals: attached.has("refused").then_some(refusals),
             lost_lines: events.map(LineWriter::lost_handle),
             resets: AtomicU64::new(0),
             verdict,
@@ -445,6 +462,15 @@ impl Pages for AgentPages {
     fn metrics(&self, format: Format) -> String {
         for (place, total) in self.lost_totals() {
             self.metrics.set_events_lost(place, total);
+        }
+        match self.refusals.as_ref().map(Refusals::read) {
+            Some(Ok(refused)) => {
+                for (reason, total) in refused {
+                    self.metrics.set_refused(reason, total);
+                }
+            }
+            Some(Err(error)) => tracing::warn!("refused resets cannot be read: {error}"),
+            None => {}
         }
         let mut page = String::new();
         if let Err(error) = self.metrics.encode(format, &mut page) {

@@ -52,6 +52,7 @@ pub(super) fn open(
     let options = Options {
         ring_buffer_bytes: config.ring_buffer_bytes,
         detail_rate: config.detail_rate,
+        refused_resets: config.refused_resets,
         program_log: args.ebpf_log.level(),
     };
     let capture = Capture::open(OBJECT, &options, pins)?;
@@ -97,6 +98,10 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
             new.ring_buffer_bytes != config.ring_buffer_bytes,
         ),
         ("detail_rate", new.detail_rate != config.detail_rate),
+        (
+            "refused_resets",
+            new.refused_resets != config.refused_resets,
+        ),
         ("events", new.events != config.events),
         ("metrics", new.metrics != config.metrics),
         ("discovery", new.discovery != config.discovery),

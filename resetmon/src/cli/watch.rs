@@ -13,7 +13,7 @@ use crate::export::json::to_json_line;
 use crate::export::terminal::{self, Style};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
-use crate::overflow::{self, Overflow};
+use crate::overflow::{self, Kind, Overflow};
 use crate::pipeline::pump;
 use crate::reset::Reset;
 
@@ -104,7 +104,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
 
-    let mut bare: Vec<(Direction, u64)> = Vec::new();
+    let mut bare: Vec<(Kind, u64)> = Vec::new();
     gateways.first_look(&mut pipeline).await;
     while screen.open() {
         tokio::select! {
@@ -116,7 +116,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
                 }
             },
             _ = look.tick() => {
-                let bare = |direction, packets| bare.push((direction, packets));
+                let bare = |kind, packets| bare.push((kind, packets));
                 overflow.collect(&mut pipeline, |reset| screen.show(&reset), bare)
                     .context(COUNTERS)?;
                 screen.flush();
@@ -131,23 +131,20 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     }
     ring.drain(|record| pipeline.feed(record, |reset| screen.show(&reset)));
     pipeline.end(|reset| screen.show(&reset));
-    let count = |direction, packets| bare.push((direction, packets));
+    let count = |kind, packets| bare.push((kind, packets));
     overflow
         .collect(&mut pipeline, |reset| screen.show(&reset), count)
         .context(COUNTERS)?;
     screen.flush();
     drop(attached);
-    for direction in [Direction::Sent, Direction::Received] {
+    for kind in [Kind::Sent, Kind::Received, Kind::Rejected] {
         let packets: u64 = bare
             .iter()
-            .filter(|(which, _)| *which == direction)
+            .filter(|(which, _)| *which == kind)
             .map(|(_, packets)| packets)
             .sum();
         if packets > 0 {
-            tracing::warn!(
-                "{packets} {} resets were too many to be shown",
-                direction.name()
-            );
+            tracing::warn!("{packets} {} resets were too many to be shown", kind.name());
         }
     }
     screen.end()

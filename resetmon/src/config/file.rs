@@ -20,6 +20,7 @@ struct ConfigFile {
     log_level: Option<Text>,
     ring_buffer_bytes: Option<Text>,
     detail_rate: Option<Text>,
+    refused_resets: Option<Text>,
     events: Option<EventsSection>,
     metrics: Option<MetricsSection>,
     peers: Option<Vec<PeerEntry>>,
@@ -108,6 +109,12 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
             let number = value::number(text, 0, 1_000_000)?;
             u32::try_from(number).map_err(|error| error.to_string())
         },
+        problems,
+    );
+    set(
+        &mut config.refused_resets,
+        file.refused_resets,
+        value::switch,
         problems,
     );
     if let Some(path) = file.events.and_then(|events| events.path) {

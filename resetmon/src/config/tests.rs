@@ -32,7 +32,7 @@ fn empty_files_are_the_default() {
 #[test]
 fn values_are_read() {
     let config = Config::parse(
-        "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nevents: {path: /tmp/r.json}\n\
+        "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nrefused_resets: true\nevents: {path: /tmp/r.json}\n\
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n\
          discovery: {enabled: false, interval: 1m, enter_network_namespaces: true, gateways:\n\
@@ -46,6 +46,7 @@ fn values_are_read() {
         log_level: LevelFilter::DEBUG,
         ring_buffer_bytes: 65536,
         detail_rate: 9,
+        refused_resets: true,
         events: Some(EventsPath::File("/tmp/r.json".into())),
         metrics: Metrics {
             max_series_per_family: 7,

@@ -28,6 +28,14 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// `true` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| {
+        let text = text.escape_debug();
+        format!("`{text}` is neither true nor false")
+    })
+}
+
 /// A level of the log.
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
     Ok(match text {

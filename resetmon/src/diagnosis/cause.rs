@@ -12,6 +12,7 @@ use crate::reset::{Diagnosis, Sender, Stage};
 use evidence::Evidence;
 
 mod evidence;
+mod firewall;
 mod origin;
 mod received;
 mod sent;
@@ -32,9 +33,13 @@ const CLOSE_NOTIFY: [u32; 6] = [23, 24, 31, 53, 69, 85];
 #[must_use]
 pub fn diagnose(observation: &Observation) -> Diagnosis {
     let mut evidence = Evidence::default();
-    let (cause, sender) = match observation.direction {
-        Direction::Sent => (sent::cause(observation, &mut evidence), Sender::Local),
-        Direction::Received => {
+    let (cause, sender) = match (observation.direction, observation.firewall) {
+        (_, Some(hook)) => (
+            firewall::cause(observation, hook, &mut evidence),
+            Sender::Firewall,
+        ),
+        (Direction::Sent, None) => (sent::cause(observation, &mut evidence), Sender::Local),
+        (Direction::Received, None) => {
             let cause = received::cause(observation, &mut evidence);
             origin::of_received(observation, cause, &mut evidence)
         }
@@ -56,6 +61,9 @@ fn stage(o: &Observation) -> Stage {
         SynRecv, SynSent, TimeWait,
     };
     match (o.shape, o.state_before) {
+        (Shape::NoSocket, _) if o.firewall.is_some() && o.trigger.is_some_and(|p| p.syn()) => {
+            Stage::Connecting
+        }
         (Shape::NoSocket, _) => Stage::None,
         (Shape::TimeWait, _) => Stage::Closing,
         (Shape::Request, _) | (_, Some(Listen | SynSent | SynRecv | NewSynRecv)) => {

@@ -45,6 +45,7 @@ pub(super) fn received(state: TcpState) -> Observation {
         trigger: None,
         packet: None,
         handshake_ttl: None,
+        firewall: None,
         linger: None,
         linger2_abort: false,
         socket_error: 0,

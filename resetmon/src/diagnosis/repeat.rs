@@ -31,6 +31,7 @@ pub struct Repeats {
 struct Key {
     netns: u32,
     direction: Direction,
+    firewall: bool,
     local: SocketAddr,
     remote: SocketAddr,
 }
@@ -55,6 +56,7 @@ impl Repeats {
         let key = Key {
             netns: observation.netns,
             direction: observation.direction,
+            firewall: observation.firewall.is_some(),
             local: observation.local,
             remote: observation.remote,
         };

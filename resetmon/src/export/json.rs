@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::facts::exit;
 use crate::kernel::names;
-use crate::kernel::observation::{Exit, Observation, Reason, Role, Shape, TcpState, Vitals};
+use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
 use crate::reset::{Owner, Reset};
 
 pub mod line;
@@ -114,6 +114,7 @@ impl<'a> From<&'a Reset> for Line<'a> {
                 seq_offset: packet.seq_offset,
                 flags: names::tcp_flags(packet.flags),
             }),
+            firewall_hook: observation.firewall.map(Hook::name),
             handshake_ttl: observation.handshake_ttl,
             shutdown: shutdown(observation),
             flags: flags(observation),
@@ -126,11 +127,7 @@ impl<'a> From<&'a Reset> for Line<'a> {
 
 fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
     let process = &*owner.process;
-    let (exit_signal, exit_status) = match exit(process.pid, observation) {
-        Some(Exit::Signal(number)) => (Some(names::signal(number)), None),
-        Some(Exit::Status(status)) => (None, Some(status)),
-        None => (None, None),
-    };
+    let exit = exit(process.pid, observation);
     ProcessPart {
         pid: process.pid,
         name: &process.name,
@@ -144,8 +141,12 @@ fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
         }),
         unit: process.unit.as_deref(),
         known_by: owner.known_by.name(),
-        exit_signal,
-        exit_status,
+        exit_signal: exit.and_then(Exit::signal).map(names::signal),
+        out_of_memory: exit == Some(Exit::OutOfMemory),
+        exit_status: match exit {
+            Some(Exit::Status(status)) => Some(status),
+            _ => None,
+        },
     }
 }
 
@@ -198,6 +199,7 @@ fn flags(observation: &Observation) -> Vec<&'static str> {
         (flags.existing, "open_before_start"),
         (flags.listener_closed, "listener_closed"),
         (flags.by_cookie, "owner_by_cookie"),
+        (flags.peer_went_on, "peer_went_on"),
     ])
 }
 

@@ -79,6 +79,7 @@ struct State {
     age: Bounded<ConnectionLabels, Histogram>,
     idle: Bounded<ConnectionLabels, Histogram>,
     lost: BTreeMap<&'static str, KernelTotal>,
+    refused: BTreeMap<String, KernelTotal>,
     probes: BTreeMap<String, bool>,
     kernel: BTreeMap<&'static str, u64>,
     unaccounted: Option<i64>,
@@ -126,6 +127,7 @@ impl Metrics {
                 age: Bounded::new(histograms, idle, histogram),
                 idle: Bounded::new(histograms, idle, histogram),
                 lost: BTreeMap::new(),
+                refused: BTreeMap::new(),
                 probes: BTreeMap::new(),
                 kernel: BTreeMap::new(),
                 unaccounted: None,
@@ -168,12 +170,8 @@ impl Metrics {
         }
     }
 
-    /// Counts `packets` resets of which nothing is known but the direction.
-    pub fn record_bare(&self, direction: Direction, packets: u64) {
-        let sender = match direction {
-            Direction::Sent => Sender::Local,
-            Direction::Received => Sender::Peer,
-        };
+    /// Counts `packets` resets of which nothing is known but the direction and who sent them.
+    pub fn record_bare(&self, direction: Direction, sender: Sender, packets: u64) {
         *self
             .state()
             .resets
@@ -189,6 +187,19 @@ impl Metrics {
     pub fn set_malformed(&self, records: u64) {
         let mut state = self.state();
         state.malformed = state.malformed.max(records);
+    }
+
+    /// Takes over the total of received resets that the kernel refused for `reason`.
+    pub fn set_refused(&self, reason: &str, total: u64) {
+        let mut state = self.state();
+        if !state.refused.contains_key(reason) {
+            state
+                .refused
+                .insert(reason.to_owned(), KernelTotal::default());
+        }
+        if let Some(counter) = state.refused.get_mut(reason) {
+            counter.advance(total);
+        }
     }
 
     /// Says whether a probe is attached.

@@ -101,6 +101,7 @@ pub(crate) fn received() -> Reset {
             trigger: None,
             packet: None,
             handshake_ttl: None,
+            firewall: None,
             linger: None,
             linger2_abort: false,
             socket_error: u32::try_from(libc::ECONNRESET).unwrap(),

@@ -30,6 +30,8 @@ pub struct Options {
     pub switches: Switches,
     /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
     pub detail_rate: u32,
+    /// Count the resets that the kernel refuses.
+    pub refused_resets: bool,
     /// The programs' own diagnostics; 0 for none, else an `aya_log::Level` number.
     pub log_level: u8,
 }
@@ -172,8 +174,11 @@ pub fn try_attach(
         let stood_in = matches!(probe.need, Need::FallbackFor(preferred) if outcomes
             .iter()
             .any(|(other, outcome)| other.name == preferred && *outcome == Outcome::Attached));
-        let not_needed =
-            stood_in || (probe.need == Need::WithoutReasons && options.switches.has_reason != 0);
+        let not_needed = match probe.need {
+            Need::WithoutReasons => options.switches.has_reason != 0,
+            Need::OnRequest => !options.refused_resets,
+            _ => stood_in,
+        };
         let outcome = if let Some(kept) = pins.and_then(|pins| pins.kept(probe.name)) {
             holds.push((probe.name, Hold::Pin(Box::new(kept))));
             Outcome::Attached
@@ -397,8 +402,13 @@ impl Attached {
     }
 
     /// The mark up to which bare totals have been counted; once.
-    pub fn take_delivered(&mut self) -> Result<Array<MapData, [u64; 2]>, AttachError> {
+    pub fn take_delivered(&mut self) -> Result<Array<MapData, [u64; 3]>, AttachError> {
         Array::try_from(self.take("DELIVERED")?).map_err(|_| AttachError::MapMissing("DELIVERED"))
+    }
+
+    /// Refused resets by the kernel's number of the reason; once.
+    pub fn take_refused(&mut self) -> Result<PerCpuArray<MapData, u64>, AttachError> {
+        PerCpuArray::try_from(self.take("REFUSED")?).map_err(|_| AttachError::MapMissing("REFUSED"))
     }
 
     /// The aggregates; once.

@@ -19,6 +19,7 @@ use super::offsets::{self, Missing};
 use super::pin::{PinDir, PinError};
 use super::privilege;
 use super::reasons::Reasons;
+use super::refusals::{DropReasons, Refusals};
 use super::ring::Ring;
 use super::tally::Tallies;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub ring_buffer_bytes: u32,
     /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
     pub detail_rate: u32,
+    /// Count the resets that the kernel refuses.
+    pub refused_resets: bool,
     /// Level of the programs' own diagnostics; `None` compiles them out of the loaded programs.
     pub program_log: Option<tracing::Level>,
 }
@@ -85,8 +88,10 @@ pub struct Capture {
     pub tallies: Tallies,
     /// What was not reported one by one.
     pub aggregates: Aggregates,
-    /// Up to where bare totals of the tallies have been counted: sent, received.
-    pub delivered: Array<MapData, [u64; 2]>,
+    /// Up to where bare totals of the tallies have been counted: sent, received, rejected.
+    pub delivered: Array<MapData, [u64; 3]>,
+    /// Resets that the kernel refused.
+    pub refusals: Refusals,
     /// Kernel time to ours.
     pub clock: Clock,
     /// Names of the kernel's reasons.
@@ -109,6 +114,8 @@ pub struct Kernel {
     pub reasons: Reasons,
     /// For the load.
     pub loader: Loader,
+    /// Names of its reasons to drop a packet.
+    pub drop_reasons: DropReasons,
 }
 
 impl Kernel {
@@ -124,6 +131,7 @@ impl Kernel {
             missing: resolved.missing,
             reasons: Reasons::from_btf(&btf),
             loader: Loader::new(loader.join().unwrap_or_default(), &btf),
+            drop_reasons: DropReasons::from_btf(&btf),
         })
     }
 
@@ -178,6 +186,7 @@ impl Capture {
             layout: kernel.layout,
             switches: kernel.switches,
             detail_rate: options.detail_rate,
+            refused_resets: options.refused_resets,
             log_level: options.program_log.map_or(0, program_level),
         };
         let mut attached = attach_pinned(kernel.loader, object, &load, pins)?;
@@ -189,6 +198,7 @@ impl Capture {
         let tallies = Tallies::new(attached.take_tally()?);
         let aggregates = attached.take_aggregates()?;
         let delivered = attached.take_delivered()?;
+        let refusals = Refusals::new(attached.take_refused()?, kernel.drop_reasons);
         give_back_memory();
         Ok(Self {
             attached,
@@ -196,6 +206,7 @@ impl Capture {
             tallies,
             aggregates,
             delivered,
+            refusals,
             clock,
             reasons: kernel.reasons,
             switches: kernel.switches,

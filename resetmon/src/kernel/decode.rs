@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use gateway_ebpf_common::event::{
-    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, kind, known_by, role,
-    shape, task_flag,
+    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, hook, kind, known_by,
+    role, shape, task_flag,
 };
 use thiserror::Error;
 
 use super::observation::{
-    Direction, Exit, KnownBy, Observation, Reason, Role, RstPacket, Shape, Sighting, SocketFlags,
-    Task, TcpState, Trigger, Vitals,
+    Direction, Exit, Hook, KnownBy, Observation, Reason, Role, RstPacket, Shape, Sighting,
+    SocketFlags, Task, TcpState, Trigger, Vitals,
 };
 use crate::text::printable;
 
@@ -185,6 +185,7 @@ pub fn observation(
         role::SERVER => Some(Role::Server),
         value => return Err(bad("role", value, "0 unknown, 1 client, 2 server")),
     };
+    let firewall = rejecting(record.hook)?;
     let local = address(&record.local_addr, record.ip_version)?;
     let remote = address(&record.remote_addr, record.ip_version)?;
 
@@ -242,6 +243,7 @@ pub fn observation(
             flags: record.rst_flags,
         }),
         handshake_ttl: (record.handshake_ttl != 0).then_some(record.handshake_ttl),
+        firewall: firewall.filter(|_| direction == Direction::Sent && has(flag::FIREWALL)),
         linger: has(flag::LINGER).then(|| tick.saturating_mul(record.linger_ticks)),
         linger2_abort: has(flag::VITALS) && record.linger2 < 0,
         socket_error: record.socket_error,
@@ -256,12 +258,24 @@ pub fn observation(
             mptcp: has(flag::MPTCP),
             existing: has(flag::EXISTING),
             listener_closed: has(flag::LISTENER_CLOSED),
+            peer_went_on: false,
             by_cookie: has(flag::BY_COOKIE),
             receive_shut: record.shutdown & 1 != 0,
             send_shut: record.shutdown & 2 != 0,
         },
         provisional: direction == Direction::Received && has(flag::PROVISIONAL),
         retracts: direction == Direction::Sent && has(flag::RETRACTS),
+    })
+}
+
+/// Where a packet filter rejected.
+fn rejecting(value: u8) -> Result<Option<Hook>, DecodeError> {
+    Ok(match value {
+        hook::NONE => None,
+        hook::INPUT => Some(Hook::Input),
+        hook::FORWARD => Some(Hook::Forward),
+        hook::OUTPUT => Some(Hook::Output),
+        value => return Err(bad("hook", value, "0 to 3")),
     })
 }
 
@@ -360,7 +374,8 @@ fn task(wire: &event::Task, member: &'static str) -> Result<Task, DecodeError> {
         comm: comm(&wire.comm).into(),
         cgroup: wire.cgroup,
         known_by: how_known(wire.known_by, member)?,
-        exit: (wire.flags & task_flag::EXITING != 0).then(|| exit(wire.exit_code)),
+        exit: (wire.flags & task_flag::EXITING != 0)
+            .then(|| exit(wire.exit_code, wire.flags & task_flag::OOM_VICTIM != 0)),
     })
 }
 
@@ -376,7 +391,8 @@ fn how_known(value: u8, member: &'static str) -> Result<Option<KnownBy>, DecodeE
         known_by::EXISTING_SHARED => KnownBy::ExistingShared,
         known_by::CURRENT => KnownBy::Current,
         known_by::EARLIER_RESET => KnownBy::EarlierReset,
-        value => return Err(bad(member, value, "0 to 9")),
+        known_by::EXITED => KnownBy::Exited,
+        value => return Err(bad(member, value, "0 to 10")),
     }))
 }
 
@@ -391,10 +407,15 @@ fn without_padding(bytes: &[u8]) -> &[u8] {
 }
 
 /// A wait status as wait(2) encodes it: signal in the low 7 bits, else the status above 8.
-fn exit(wait_status: u32) -> Exit {
+///
+/// A process that was dying already may be chosen too, so that it gets the memory to do so: only
+/// SIGKILL is the kernel's.
+fn exit(wait_status: u32, out_of_memory: bool) -> Exit {
+    const SIGKILL: u8 = 9;
     let [low, status, ..] = wait_status.to_le_bytes();
     match low & 0x7f {
         0 => Exit::Status(status),
+        SIGKILL if out_of_memory => Exit::OutOfMemory,
         signal => Exit::Signal(signal),
     }
 }

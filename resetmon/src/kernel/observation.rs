@@ -152,6 +152,8 @@ pub enum KnownBy {
     Current,
     /// It owned the connection of which this reset is a repeat.
     EarlierReset,
+    /// It owned the socket and was dead when the kernel closed it.
+    Exited,
 }
 
 impl KnownBy {
@@ -168,6 +170,7 @@ impl KnownBy {
             Self::ExistingShared => "open_before_start_shared",
             Self::Current => "current",
             Self::EarlierReset => "earlier_reset",
+            Self::Exited => "exited",
         }
     }
 }
@@ -209,6 +212,44 @@ pub enum Exit {
     Status(u8),
     /// A signal ends it.
     Signal(u8),
+    /// SIGKILL of the kernel's own, for want of memory.
+    OutOfMemory,
+}
+
+impl Exit {
+    /// The number of the signal, if one ends it.
+    #[must_use]
+    pub const fn signal(self) -> Option<u8> {
+        const SIGKILL: u8 = 9;
+        match self {
+            Self::Status(_) => None,
+            Self::Signal(number) => Some(number),
+            Self::OutOfMemory => Some(SIGKILL),
+        }
+    }
+}
+
+/// Where in its way through this node a packet filter rejected a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// It was for this node.
+    Input,
+    /// This node forwards it.
+    Forward,
+    /// It was this node's own.
+    Output,
+}
+
+impl Hook {
+    /// The word of netfilter.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
+        }
+    }
 }
 
 /// A kernel name of `enum sk_rst_reason`, lower case without its prefix: `tcp_abort_on_close`.
@@ -327,6 +368,8 @@ pub struct SocketFlags {
     pub existing: bool,
     /// Never accepted, and its listener was closed.
     pub listener_closed: bool,
+    /// The packet answered is new data of a peer in whose name a RST had come.
+    pub peer_went_on: bool,
     /// Owner found by the cookie of a connection in `TIME_WAIT`.
     pub by_cookie: bool,
     /// `RCV_SHUTDOWN`.
@@ -393,6 +436,9 @@ pub struct Observation {
     pub packet: Option<RstPacket>,
     /// TTL or hop limit of the peer's packet in the handshake, if that was seen.
     pub handshake_ttl: Option<u8>,
+    /// Set if a packet filter of this node made the RST: where. The local end is that of this node,
+    /// which in [`Hook::Output`] a sent RST goes to.
+    pub firewall: Option<Hook>,
     /// `SO_LINGER` time, if set.
     pub linger: Option<Duration>,
     /// `TCP_LINGER2` is negative.

@@ -5,6 +5,7 @@
 use gateway_ebpf_common::layout::{ABSENT, Layout, Switches};
 
 use crate::kernel::btf::{Btf, Kind, MemberError};
+use crate::kernel::refusals::DropReasons;
 
 mod table;
 #[cfg(test)]
@@ -12,6 +13,9 @@ mod tests;
 
 /// The tracepoint whose prototype differs between kernels.
 const SEND_RESET: &str = "tcp_send_reset";
+
+/// The other one: the victim's thread id first, later its task.
+const MARK_VICTIM: &str = "mark_victim";
 
 /// What the running kernel's BTF gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,5 +135,23 @@ pub fn switches(btf: &Btf) -> Switches {
             .is_some_and(|params| params.len() == 2)
             .into(),
         detail_rate: 0,
+        typed_skb_sk: has_direct_member(btf, "sk_buff", "sk").into(),
+        victim_is_task: btf
+            .tracepoint(MARK_VICTIM)
+            .is_some_and(|args| args.first().is_some_and(|arg| arg.kind == Some(Kind::Ptr)))
+            .into(),
+        refusals: DropReasons::from_btf(btf).refusals(),
     }
+}
+
+/// Whether a struct has the member itself and not in a union: what the verifier takes for a pointer.
+fn has_direct_member(btf: &Btf, container: &str, member: &str) -> bool {
+    btf.ids(container)
+        .filter_map(|id| btf.record(id))
+        .filter(|record| record.kind == Kind::Struct)
+        .any(|record| {
+            record
+                .fields()
+                .any(|field| btf.string(field.name_offset) == member)
+        })
 }

@@ -37,6 +37,8 @@ pub enum Need {
     /// Used only before Linux 6.10, where `tcp_send_reset` gives no reason and is silent without a
     /// full socket.
     WithoutReasons,
+    /// Used only where the configuration asks for it (`refused_resets`).
+    OnRequest,
     /// Used only where the named preferred probe could not be attached.
     FallbackFor(&'static str),
     /// Takes the events that the kernel keeps from the named probe, because one interrupts another;
@@ -160,6 +162,34 @@ pub const PROBES: &[Probe] = &[
         without: "a reset received while another is on the same CPU may be left out",
     },
     Probe {
+        name: "firewall_reject",
+        at: AttachPoint::FunctionEntry("nf_ct_attach"),
+        need: Need::Preferred,
+        purpose: "resets that a packet filter of this node makes",
+        without: "resets by reject rules are not seen as sent, and those that this node gets from its own rules are put down to the peer",
+    },
+    Probe {
+        name: "process_exit",
+        at: AttachPoint::Tracepoint("sched_process_exit"),
+        need: Need::Preferred,
+        purpose: "how the owner of a socket ended that a kernel thread closes later",
+        without: "sockets that a kernel thread closes after their owner's death have no closer",
+    },
+    Probe {
+        name: "oom_victim",
+        at: AttachPoint::Tracepoint("mark_victim"),
+        need: Need::Preferred,
+        purpose: "processes killed for want of memory",
+        without: "a process killed for want of memory is not told from one killed otherwise",
+    },
+    Probe {
+        name: "refused",
+        at: AttachPoint::Tracepoint("kfree_skb"),
+        need: Need::OnRequest,
+        purpose: "received resets that the kernel refused, by its reason",
+        without: "refused resets are not counted (Linux 5.17 and newer gives a reason)",
+    },
+    Probe {
         name: "existing_listeners",
         at: AttachPoint::Iterator("task_file"),
         need: Need::Preferred,
@@ -180,12 +210,23 @@ pub const PROBES: &[Probe] = &[
 pub enum Outcome {
     /// It is attached (an iterator: it has run).
     Attached,
-    /// A preferred probe stands in its place.
+    /// A preferred probe stands in its place, the kernel tells without it, or nobody asked for it.
     NotNeeded,
     /// The kernel does not have the attach point.
     Missing,
     /// The kernel refused; the errno's text, and the last words of the verifier if any.
     Refused(String),
+}
+
+impl Probe {
+    /// Why it is not attached where it is [`Outcome::NotNeeded`].
+    #[must_use]
+    pub const fn not_needed(&self) -> &'static str {
+        match self.need {
+            Need::OnRequest => "off: `refused_resets` is not set",
+            _ => "not needed on this kernel",
+        }
+    }
 }
 
 /// What the outcomes mean.

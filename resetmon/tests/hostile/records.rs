@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway_ebpf_common::event::{
-    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, kind, known_by, role,
-    shape, task_flag,
+    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, hook, kind, known_by,
+    role, shape, task_flag,
 };
 use resetmon::kernel::observation::{
-    Direction, Exit, KnownBy, Observation, Reason, Role, Shape, Task, TcpState,
+    Direction, Exit, Hook, KnownBy, Observation, Reason, Role, Shape, Task, TcpState,
 };
 
 use crate::random::Random;
@@ -197,6 +197,12 @@ pub(crate) fn encode(o: &Observation) -> ResetRecord {
         rst_seq_offset: packet.map_or(0, |packet| packet.seq_offset),
         rst_flags: packet.map_or(0, |packet| packet.flags),
         handshake_ttl: o.handshake_ttl.unwrap_or(0),
+        hook: match o.firewall {
+            None => hook::NONE,
+            Some(Hook::Input) => hook::INPUT,
+            Some(Hook::Forward) => hook::FORWARD,
+            Some(Hook::Output) => hook::OUTPUT,
+        },
         ..zeroed()
     }
 }
@@ -220,6 +226,7 @@ fn flags(o: &Observation) -> u32 {
         | bit(f.by_cookie, flag::BY_COOKIE)
         | bit(f.existing, flag::EXISTING)
         | bit(f.listener_closed, flag::LISTENER_CLOSED)
+        | bit(o.firewall.is_some(), flag::FIREWALL)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -257,7 +264,7 @@ fn wire_task(task: &Task) -> event::Task {
         comm,
         exit_code: match task.exit {
             None => 0,
-            Some(Exit::Signal(number)) => u32::from(number),
+            Some(exit @ (Exit::Signal(_) | Exit::OutOfMemory)) => exit.signal().unwrap().into(),
             Some(Exit::Status(status)) => u32::from(status) << 8,
         },
         known_by: match task.known_by {
@@ -271,11 +278,12 @@ fn wire_task(task: &Task) -> event::Task {
             Some(KnownBy::ExistingShared) => known_by::EXISTING_SHARED,
             Some(KnownBy::Current) => known_by::CURRENT,
             Some(KnownBy::EarlierReset) => known_by::EARLIER_RESET,
+            Some(KnownBy::Exited) => known_by::EXITED,
         },
-        flags: if task.exit.is_some() {
-            task_flag::EXITING
-        } else {
-            0
+        flags: match task.exit {
+            None => 0,
+            Some(Exit::OutOfMemory) => task_flag::EXITING | task_flag::OOM_VICTIM,
+            Some(_) => task_flag::EXITING,
         },
         pad: [0; 2],
     }

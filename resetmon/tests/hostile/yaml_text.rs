@@ -16,6 +16,7 @@ pub(crate) fn of(config: &Config) -> String {
         log_level,
         ring_buffer_bytes,
         detail_rate,
+        refused_resets,
         events,
         metrics,
         peers,
@@ -37,6 +38,7 @@ pub(crate) fn of(config: &Config) -> String {
         quoted(&ring_buffer_bytes.to_string()),
     );
     line(0, "detail_rate", quoted(&detail_rate.to_string()));
+    line(0, "refused_resets", quoted(&refused_resets.to_string()));
     match events {
         None => {}
         Some(EventsPath::Stdout) => line(0, "events", "{path: \"-\"}".to_owned()),

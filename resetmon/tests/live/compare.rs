@@ -125,27 +125,26 @@ fn members(
         return check.wrong;
     }
     check.is("/cause", &json!(one.cause));
-    check.is(
-        "/sender",
-        &json!(if one.direction == "sent" {
-            "local"
-        } else {
-            "peer"
-        }),
-    );
+    let in_table = |key| one.more.iter().any(|(pointer, _)| *pointer == key);
+    if !in_table("/sender") {
+        check.is(
+            "/sender",
+            &json!(if one.direction == "sent" {
+                "local"
+            } else {
+                "peer"
+            }),
+        );
+    }
     check.is("/role", &json!(one.role));
     check.is("/fin_received", &json!(one.fin_received));
     check.is("/fin_sent", &json!(one.fin_sent));
     check.who("/process", one.process, names);
     check.who("/closer", one.closer, names);
-    let in_table = one
-        .more
-        .iter()
-        .any(|(pointer, _)| *pointer == "/process/name");
     if let Some(program) = names
         .program
         .as_ref()
-        .filter(|_| one.process.is_some() && !in_table)
+        .filter(|_| one.process.is_some() && !in_table("/process/name"))
     {
         check.is("/process/name", &json!(program));
     }

@@ -73,7 +73,7 @@ fn in_netns(events: &[Value], netns: &Netns) -> Vec<Value> {
     of_it.cloned().collect()
 }
 
-/// Whether an event is a reset sent.
+/// Whether an event is a reset sent by the kernel's TCP: one that `OutRsts` counts.
 pub(crate) fn is_sent(event: &Value) -> bool {
-    event["direction"] == "sent"
+    event["direction"] == "sent" && event["sender"] != "firewall"
 }

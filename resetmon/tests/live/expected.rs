@@ -52,6 +52,9 @@ pub(crate) const ACCEPTED: &[&str] = &["accept", "listener"];
 pub(crate) const READ: &[&str] = &["accept", "first_read"];
 /// At work on the socket.
 pub(crate) const CURRENT: &[&str] = &["current"];
+/// Died with the socket under way between processes: a kernel thread closes it, or (before Linux
+/// 6.10) the dying process itself.
+pub(crate) const DEAD: &[&str] = &["exited", "current"];
 /// Known from the reset that this one repeats.
 pub(crate) const EARLIER: &[&str] = &["earlier_reset"];
 /// Open when the agent started.
@@ -151,6 +154,18 @@ impl Expected {
                 name,
                 known_by: CURRENT,
             }),
+            ..self
+        }
+    }
+
+    /// Closed on behalf of process `name`, known by any of these words.
+    pub(crate) const fn closed_for(
+        self,
+        name: &'static str,
+        known_by: &'static [&'static str],
+    ) -> Self {
+        Self {
+            closer: Some(Who { name, known_by }),
             ..self
         }
     }

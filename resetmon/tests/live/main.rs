@@ -19,6 +19,7 @@ use scene::Family;
 
 mod actor;
 mod agent;
+mod cgroup;
 mod channel;
 mod compare;
 mod events;
@@ -32,6 +33,7 @@ mod nginx;
 mod oracle;
 mod privileges;
 mod prometheus;
+mod refused;
 mod remote;
 mod restart;
 mod runner;
@@ -111,6 +113,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(restart::TESTS)
         .chain(storm::TESTS)
         .chain(privileges::TESTS)
+        .chain(refused::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {

@@ -130,7 +130,7 @@ fn check_series(gateway: &Gateway) -> Result<()> {
         "{refused}: {series:?}"
     );
     let mut seen = vec![("received", "refused", "peer", "", "connecting")];
-    if machine::kernel(Reporter::Resetmon)?.socketless {
+    if machine::kernel(machine::Probes::of(Reporter::Resetmon)?.as_ref())?.socketless {
         seen.push(("sent", "no_listener", "local", "no_socket", "none"));
     }
     for (sent, cause, sender, reason, stage) in seen {

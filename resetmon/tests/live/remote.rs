@@ -18,6 +18,8 @@ use crate::wire::{Segment, flag};
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 /// How long a script waits for a segment.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// TTL of what the remote host sends.
+const TTL: u8 = 64;
 /// Name of the device in its namespace.
 const DEVICE: &str = "tun0";
 
@@ -70,6 +72,22 @@ impl Network {
             local,
             remote,
         })
+    }
+
+    /// A third host of the network, which does not exist.
+    pub(crate) fn neighbour(&self) -> IpAddr {
+        const HOST: u8 = 99;
+        match self.remote {
+            IpAddr::V4(ip) => {
+                let [a, b, c, _] = ip.octets();
+                [a, b, c, HOST].into()
+            }
+            IpAddr::V6(ip) => {
+                let mut octets = ip.octets();
+                octets[15] = HOST;
+                octets.into()
+            }
+        }
     }
 
     /// Puts a segment on the wire towards the kernel.
@@ -183,6 +201,7 @@ impl Remote<'_> {
                 self.heard
             },
             window: self.window,
+            ttl: TTL,
             options: Vec::new(),
             payload: payload.to_vec(),
         }

@@ -32,8 +32,9 @@ impl Runner {
         rows: &[(&Scenario, Family)],
         reporter: Reporter,
     ) -> Result<()> {
-        let kernel = machine::kernel(reporter)?;
-        let missing = machine::missing(kernel, reporter)?;
+        let probes = machine::Probes::of(reporter)?;
+        let kernel = machine::kernel(probes.as_ref())?;
+        let missing = machine::missing(kernel, probes.as_ref())?;
         let agent = match reporter {
             Reporter::Resetmon => Agent::start().context("resetmon")?,
             Reporter::Tracer => oracle::start().context("bpftrace")?,

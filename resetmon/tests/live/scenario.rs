@@ -24,7 +24,8 @@ impl Scenario {
     /// On which kernels it has to run, for lists: ` since 6.10`, ` fallback` for none of those
     /// that allow everything, or nothing for all.
     pub(crate) fn extent(&self) -> String {
-        if self.needs.contains(&Need::AcceptUnseen) {
+        let fallback = [Need::AcceptUnseen, Need::RejectUnseen];
+        if fallback.iter().any(|need| self.needs.contains(need)) {
             return " fallback".to_owned();
         }
         let first = self.needs.iter().filter_map(|need| need.since()).max();
@@ -69,6 +70,14 @@ pub(crate) enum Need {
     AcceptUnseen,
     /// Resets without a socket and in `TIME_WAIT` can be seen.
     Socketless,
+    /// The program sees the packets of handshakes and of resets received.
+    PacketSeen,
+    /// The program sees what a packet filter rejects.
+    RejectSeen,
+    /// The program does not see what a packet filter rejects.
+    RejectUnseen,
+    /// A memory controller of cgroups.
+    MemoryCgroup,
 }
 
 impl Need {
@@ -81,7 +90,11 @@ impl Need {
             | Self::Tun
             | Self::OwnAgent
             | Self::AcceptSeen
-            | Self::AcceptUnseen => None,
+            | Self::AcceptUnseen
+            | Self::PacketSeen
+            | Self::RejectSeen
+            | Self::RejectUnseen
+            | Self::MemoryCgroup => None,
         }
     }
 }

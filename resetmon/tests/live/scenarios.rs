@@ -6,7 +6,10 @@ mod answered;
 mod before_start;
 mod closed;
 mod destroyed;
+mod evidence;
+mod firewall;
 mod handshake;
+mod killed;
 mod ownership;
 mod received;
 mod timers;
@@ -16,11 +19,14 @@ mod undone;
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         closed::SCENARIOS,
+        killed::SCENARIOS,
         destroyed::SCENARIOS,
         timers::SCENARIOS,
         handshake::SCENARIOS,
         answered::SCENARIOS,
         received::SCENARIOS,
+        evidence::SCENARIOS,
+        firewall::SCENARIOS,
         undone::SCENARIOS,
         ownership::SCENARIOS,
         before_start::SCENARIOS,

@@ -34,6 +34,8 @@ pub(crate) struct Segment {
     pub(crate) ack: u32,
     /// Receive window, unscaled.
     pub(crate) window: u16,
+    /// TTL or hop limit.
+    pub(crate) ttl: u8,
     /// Options, a multiple of four bytes.
     pub(crate) options: Vec<u8>,
     /// Payload.
@@ -67,7 +69,7 @@ impl Segment {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 packet.extend([0x45, 0]);
                 packet.extend((length + 20).to_be_bytes());
-                packet.extend([0, 0, 0x40, 0, 64, TCP, 0, 0]);
+                packet.extend([0, 0, 0x40, 0, self.ttl, TCP, 0, 0]);
                 packet.extend(from.octets());
                 packet.extend(to.octets());
                 let sum = checksum(&packet);
@@ -79,7 +81,7 @@ impl Segment {
                 let (from, to) = (octets(from), octets(to));
                 packet.extend([0x60, 0, 0, 0]);
                 packet.extend(length.to_be_bytes());
-                packet.extend([TCP, 64]);
+                packet.extend([TCP, self.ttl]);
                 packet.extend(from);
                 packet.extend(to);
                 pseudo.extend(from);
@@ -97,7 +99,7 @@ impl Segment {
 
     /// Reads an IP packet; `None` if it is not TCP or is cut short.
     pub(crate) fn parse(packet: &[u8]) -> Option<Self> {
-        let (from, to, tcp) = match packet.first()? >> 4 {
+        let (from, to, ttl, tcp) = match packet.first()? >> 4 {
             4 => {
                 let header = usize::from(packet[0] & 15) * 4;
                 let total = usize::from(u16_at(packet, 2)?);
@@ -109,6 +111,7 @@ impl Segment {
                 (
                     IpAddr::from(from),
                     IpAddr::from(to),
+                    *packet.get(8)?,
                     packet.get(header..total)?,
                 )
             }
@@ -122,6 +125,7 @@ impl Segment {
                 (
                     IpAddr::from(from),
                     IpAddr::from(to),
+                    *packet.get(7)?,
                     packet.get(40..40 + length)?,
                 )
             }
@@ -135,6 +139,7 @@ impl Segment {
             seq: u32_at(tcp, 4)?,
             ack: u32_at(tcp, 8)?,
             window: u16_at(tcp, 14)?,
+            ttl,
             options: tcp.get(20..header)?.to_vec(),
             payload: tcp.get(header..)?.to_vec(),
         })

@@ -64,12 +64,17 @@ pub(super) fn who(task: &Task) -> String {
 
 /// `signal 9 (SIGKILL)` or `exit status 3`.
 pub(super) fn how(exit: Exit) -> String {
+    let signal = |number| match names::signal(number) {
+        Cow::Borrowed(name) => format!("signal {number} ({name})"),
+        Cow::Owned(number) => number,
+    };
     match exit {
         Exit::Status(status) => format!("exit status {status}"),
-        Exit::Signal(number) => match names::signal(number) {
-            Cow::Borrowed(name) => format!("signal {number} ({name})"),
-            Cow::Owned(number) => number,
-        },
+        Exit::Signal(number) => signal(number),
+        Exit::OutOfMemory => format!(
+            "{}, because the kernel or the limit of its cgroup was out of memory",
+            exit.signal().map_or_else(String::new, signal)
+        ),
     }
 }
 
@@ -98,5 +103,9 @@ mod tests {
         assert_eq!(how(Exit::Signal(9)), "signal 9 (SIGKILL)");
         assert_eq!(how(Exit::Signal(34)), "signal 34");
         assert_eq!(how(Exit::Status(3)), "exit status 3");
+        assert_eq!(
+            how(Exit::OutOfMemory),
+            "signal 9 (SIGKILL), because the kernel or the limit of its cgroup was out of memory"
+        );
     }
 }

@@ -16,6 +16,15 @@ const ROUTE_CHANGE: u8 = 4;
 /// the end, a box in between that no longer knew the connection is the ordinary case: the cause
 /// stays.
 pub(super) fn of_received(o: &Observation, cause: Cause, e: &mut Evidence) -> (Cause, Sender) {
+    if let Some(distance) = o.packet.map(|packet| packet.seq_offset)
+        && !matches!(distance, 0 | -1)
+    {
+        // Legal behind a gap in the peer's data (RFC 5961, section 3), so it accuses nobody; -1 is
+        // what a stack sends after its FIN.
+        e.say(format!(
+            "the RST's number was {distance} bytes from the one expected"
+        ));
+    }
     let (Some(packet), Some(peer)) = (o.packet, o.handshake_ttl) else {
         return (cause, Sender::Peer);
     };
@@ -39,6 +48,7 @@ pub(super) fn of_received(o: &Observation, cause: Cause, e: &mut Evidence) -> (C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::cause::diagnose;
     use crate::diagnosis::fixture;
     use crate::kernel::observation::{RstPacket, TcpState};
 
@@ -97,6 +107,25 @@ mod tests {
             o.handshake_ttl = Some(60);
             let found = of_received(&o, cause, &mut Evidence::default());
             assert_eq!(found, (cause, Sender::Middlebox));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_exact_is_said_and_accuses_nobody() {
+        for (distance, said) in [(0, false), (-1, false), (1, true), (-2, true), (105, true)] {
+            let mut o = fixture::received(TcpState::Established);
+            o.packet = Some(RstPacket {
+                ttl: 64,
+                ip_id: 0,
+                seq_offset: distance,
+                flags: 4,
+            });
+            o.handshake_ttl = Some(64);
+            let diagnosis = diagnose(&o);
+            let text = format!("{distance} bytes from the one expected");
+            let found = diagnosis.evidence.iter().any(|fact| fact.contains(&text));
+            assert_eq!(found, said, "{distance}: {:?}", diagnosis.evidence);
+            assert_eq!(diagnosis.sender, Sender::Peer);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::evidence::{Evidence, bytes, how, span, who};
-use crate::kernel::observation::{Exit, Observation, Reason, Shape, TcpState, Trigger};
+use crate::kernel::observation::{Exit, KnownBy, Observation, Reason, Shape, TcpState, Trigger};
 use crate::reset::Cause;
 
 #[cfg(test)]
@@ -55,6 +55,12 @@ fn no_socket(o: &Observation, e: &mut Evidence) -> Cause {
     }
     if o.cookie.is_some() {
         e.say("the connection of the same endpoints had been reset before");
+    }
+    if o.flags.peer_went_on {
+        e.say(
+            "the peer went on after the RST that had come in its name: another host had made that \
+             RST",
+        );
     }
     e.so(
         Cause::StraySegment,
@@ -347,13 +353,14 @@ fn still_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause 
 fn dying(o: &Observation, e: &mut Evidence) -> Option<Cause> {
     let closer = o.closer.as_ref()?;
     let exit = closer.exit?;
-    e.say(format!(
-        "{} closed it while exiting: {}",
-        who(closer),
-        how(exit)
-    ));
+    let (who, how) = (who(closer), how(exit));
+    e.say(if closer.known_by == Some(KnownBy::Exited) {
+        format!("{who} had ended and left it to the kernel to close: {how}")
+    } else {
+        format!("{who} closed it while exiting: {how}")
+    });
     Some(match exit {
-        Exit::Signal(_) => Cause::ProcessKilled,
+        Exit::Signal(_) | Exit::OutOfMemory => Cause::ProcessKilled,
         Exit::Status(_) => Cause::ProcessExit,
     })
 }
@@ -373,7 +380,7 @@ fn state_of(o: &Observation) -> &'static str {
 }
 
 /// `a SYN`, `an ACK with 12 bytes`.
-fn describe(packet: &Trigger) -> String {
+pub(super) fn describe(packet: &Trigger) -> String {
     let name = match (packet.syn(), packet.ack_flag(), packet.fin()) {
         (true, false, _) => "a SYN",
         (true, true, _) => "a SYN-ACK",

@@ -120,12 +120,16 @@ pub struct Line<'a> {
     /// TTL or hop limit of the peer's packet in the handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshake_ttl: Option<u8>,
+    /// A packet filter of this node made the RST: in this hook, `input`, `forward` or `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall_hook: Option<&'static str>,
     /// Sides of the socket that were shut down: `receive`, `send`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shutdown: Vec<&'static str>,
     /// What else held of the socket: `orphaned` (the application had let go of it), `has_file`,
     /// `locked_by_task` (the closer is who did it), `keepalive`, `linger2_abort`, `mptcp`,
-    /// `open_before_start`, `listener_closed` (never accepted), `owner_by_cookie`.
+    /// `open_before_start`, `listener_closed` (never accepted), `owner_by_cookie`; of
+    /// a reset without a socket `peer_went_on` (it answers new data after a RST in the peer's name).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<&'static str>,
     /// The facts that decided the cause.
@@ -165,6 +169,9 @@ pub struct ProcessPart<'a> {
     /// The signal that was ending it: `SIGKILL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<Cow<'static, str>>,
+    /// That signal came from the kernel, for want of memory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_memory: bool,
     /// The status with which it was exiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<u8>,

@@ -121,6 +121,12 @@ impl Writer<'_> {
             "Events that the kernel side saw and could not hand over, by the place of the loss",
             lost,
         )?;
+        let refused = state.refused.iter();
+        self.counters(
+            "resetmon_refused_resets",
+            "TCP RST packets received that the kernel did not believe, by its reason to drop them",
+            refused.map(|(reason, total)| ([("reason", reason.as_str())], total.counter)),
+        )?;
         self.kernel(state)?;
         let format = self.format;
         self.counter(

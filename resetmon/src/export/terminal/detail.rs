@@ -53,6 +53,12 @@ fn parts(reset: &Reset) -> Vec<String> {
                     names::signal(number)
                 )
             }
+            Some(Exit::OutOfMemory) => {
+                format!(
+                    "closed by {name}[{}], killed for want of memory",
+                    process.pid
+                )
+            }
             Some(Exit::Status(status)) => {
                 format!("closed by {name}[{}], exiting with {status}", process.pid)
             }

@@ -79,6 +79,11 @@ fn load(
 ) -> Result<Ebpf, AttachError> {
     let switches = Switches {
         detail_rate: options.detail_rate,
+        refusals: if options.refused_resets {
+            options.switches.refusals
+        } else {
+            Switches::default().refusals
+        },
         ..options.switches
     };
     // Lent what lives shorter.

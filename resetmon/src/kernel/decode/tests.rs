@@ -106,7 +106,7 @@ fn sizes_must_fit() {
 #[test]
 fn bad_values_are_named() {
     type Change = fn(&mut ResetRecord);
-    let set: [(Change, &str); 9] = [
+    let set: [(Change, &str); 10] = [
         (|r| r.kind = 77, "unknown kind 77"),
         (|r| r.direction = 0, "direction 0"),
         (|r| r.direction = 3, "direction 3"),
@@ -114,7 +114,8 @@ fn bad_values_are_named() {
         (|r| r.ip_version = 5, "ip_version 5"),
         (|r| r.shape = 4, "shape 4"),
         (|r| r.role = 3, "role 3"),
-        (|r| r.owner.known_by = 10, "owner.known_by 10"),
+        (|r| r.hook = 4, "hook 4"),
+        (|r| r.owner.known_by = 11, "owner.known_by 11"),
         (|r| r.closer.known_by = 255, "closer.known_by 255"),
     ];
     for (change, text) in set {
@@ -150,8 +151,9 @@ fn any_bytes_are_borne() {
             record.ip_version = 4 + record.ip_version % 2 * 2;
             record.shape %= 4;
             record.role %= 3;
-            record.owner.known_by %= 10;
-            record.closer.known_by %= 10;
+            record.hook %= 4;
+            record.owner.known_by %= 11;
+            record.closer.known_by %= 11;
             noise = bytes(&record);
         }
         match decode(&noise, TICK, name) {
@@ -390,7 +392,7 @@ fn exits() {
         (u32::MAX, Exit::Signal(127)),
     ];
     for (code, expected) in table {
-        assert_eq!(exit(code), expected, "{code:#x}");
+        assert_eq!(exit(code, false), expected, "{code:#x}");
         let mut record = ResetRecord {
             closer: task_of(5, known_by::CURRENT),
             ..record()
@@ -399,6 +401,47 @@ fn exits() {
         assert_eq!(decoded(&record).closer.unwrap().exit, None, "not exiting");
         record.closer.flags = task_flag::EXITING;
         assert_eq!(decoded(&record).closer.unwrap().exit, Some(expected));
+    }
+}
+
+#[test]
+fn only_a_victim_killed_by_the_kernel_ran_out_of_memory() {
+    use task_flag::{EXITING, OOM_VICTIM};
+    for (code, flags, expected) in [
+        (9, EXITING | OOM_VICTIM, Some(Exit::OutOfMemory)),
+        (9, EXITING, Some(Exit::Signal(9))),
+        // Chosen while it was dying of something else.
+        (15, EXITING | OOM_VICTIM, Some(Exit::Signal(15))),
+        (3 << 8, EXITING | OOM_VICTIM, Some(Exit::Status(3))),
+        (9, OOM_VICTIM, None),
+    ] {
+        let mut record = ResetRecord {
+            closer: task_of(5, known_by::CURRENT),
+            ..record()
+        };
+        (record.closer.exit_code, record.closer.flags) = (code, flags);
+        let exit = decoded(&record).closer.unwrap().exit;
+        assert_eq!(exit, expected, "{code:#x} {flags}");
+    }
+}
+
+#[test]
+fn a_packet_filter_is_told_for_sent_resets_only() {
+    for (hook, flags, direction, expected) in [
+        (1, flag::FIREWALL, direction::SENT, Some(Hook::Input)),
+        (2, flag::FIREWALL, direction::SENT, Some(Hook::Forward)),
+        (3, flag::FIREWALL, direction::SENT, Some(Hook::Output)),
+        (0, flag::FIREWALL, direction::SENT, None),
+        (1, 0, direction::SENT, None),
+        (1, flag::FIREWALL, direction::RECEIVED, None),
+    ] {
+        let found = decoded(&ResetRecord {
+            hook,
+            flags,
+            direction,
+            ..record()
+        });
+        assert_eq!(found.firewall, expected, "{hook} {flags} {direction}");
     }
 }
 

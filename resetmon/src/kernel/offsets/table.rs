@@ -176,6 +176,28 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
         "ports of resets without a socket",
     ),
     Need::useful("skb_dev", 8, "network namespace of resets without a socket"),
+    Need::useful(
+        "skb_sk",
+        8,
+        "owner of connections that a packet filter rejects",
+    ),
+    Need::useful(
+        "skb_iif",
+        4,
+        "whether a packet filter rejected a packet of our own",
+    ),
+    Need::useful("skb_refdst", 8, "resets that a packet filter makes"),
+    Need::useful("skb_protocol", 2, "resets that the kernel refuses"),
+    Need::useful(
+        "rt_flags",
+        4,
+        "whether a packet filter rejected what it forwards",
+    ),
+    Need::useful(
+        "rt6_flags",
+        4,
+        "whether a packet filter rejected what it forwards (a kernel without IPv6 has none)",
+    ),
     Need::useful("dev_net", 8, "network namespace of resets without a socket"),
     Need::useful("net_inum", 4, "network namespaces"),
     Need::useful("cgroup_kn", 8, "cgroup of the socket's creator"),
@@ -220,6 +242,11 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
         "signal_group_exit_code",
         4,
         "exit code or signal of a dying process",
+    ),
+    Need::useful(
+        "signal_live",
+        4,
+        "the end of a process told from that of a thread",
     ),
 ];
 

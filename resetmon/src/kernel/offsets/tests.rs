@@ -57,6 +57,12 @@ const EXPECTED: [(&str, [u32; 6]); Layout::MEMBERS.len()] = [
     ("skb_network_header", [180, 184, 184, 184, 180, 184]),
     ("skb_transport_header", [178, 182, 182, 182, 178, 182]),
     ("skb_dev", [16, 16, 16, 16, 16, 16]),
+    ("skb_sk", [24, 24, 24, 24, 24, 24]),
+    ("skb_iif", [144, 144, 148, 148, 144, 148]),
+    ("skb_refdst", [88, 88, 88, 88, 88, 88]),
+    ("skb_protocol", [176, 180, 180, 180, 176, 180]),
+    ("rt_flags", [116, 116, 140, 140, 140, 140]),
+    ("rt6_flags", [192, 192, 216, 216, 216, 216]),
     ("dev_net", [1264, 1280, 280, 264, 264, 264]),
     ("net_inum", [136, 144, 136, 176, 176, 280]),
     ("cgroup_kn", [248, 248, 256, 256, 256, 296]),
@@ -76,6 +82,7 @@ const EXPECTED: [(&str, [u32; 6]); Layout::MEMBERS.len()] = [
     ("dentry_name", [40, 40, 40, 40, 40, 40]),
     ("task_signal", [2832, 3072, 3072, 3344, 1848, 3448]),
     ("signal_group_exit_code", [96, 96, 96, 96, 96, 96]),
+    ("signal_live", [4, 4, 4, 4, 4, 4]),
 ];
 
 fn fixture(number: usize) -> Btf {
@@ -122,6 +129,24 @@ fn what_the_recorded_kernels_lack() {
     );
 }
 
+/// Numbers of `enum skb_drop_reason` for a RST that is not believed, as bpftool reads them.
+const REFUSALS: [&[u32]; 6] = [
+    &[],
+    &[1, 27, 28],
+    &[2, 36, 37, 38, 39],
+    &[2, 41, 42, 44, 45],
+    &[2, 41, 42, 44, 45],
+    &[2, 41, 42, 44, 45],
+];
+
+fn refusals(numbers: &[u32]) -> [u32; 8] {
+    let mut bits = [0; 8];
+    for number in numbers {
+        bits[*number as usize / 32] |= 1 << (number % 32);
+    }
+    bits
+}
+
 #[test]
 fn switches_of_the_recorded_kernels() {
     for (number, (kernel, _)) in fixtures::ALL.iter().enumerate() {
@@ -130,6 +155,9 @@ fn switches_of_the_recorded_kernels() {
             unmarked_null: 0,
             accept_two_args: [0, 0, 1, 1, 1, 1][number],
             detail_rate: 0,
+            typed_skb_sk: u32::from(number > 0),
+            victim_is_task: u32::from(number > 0),
+            refusals: refusals(REFUSALS[number]),
         };
         assert_eq!(switches(&fixture(number)), expected, "Linux {kernel}");
     }

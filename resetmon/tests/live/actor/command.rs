@@ -63,6 +63,13 @@ pub(crate) enum Command {
     },
     /// Several steps without waiting in between; stops at the first failure. Answers the last.
     Sequence(Vec<Command>),
+    /// Sends the socket to nobody: it waits in the queue of a Unix socket that waits in its own, and
+    /// is closed here.
+    Strand { name: String },
+    /// Takes memory until there is none.
+    TakeMemory,
+    /// Sends the thread at work this signal.
+    Raise { signal: i32 },
     /// `exit()`.
     Exit { status: i32 },
 }

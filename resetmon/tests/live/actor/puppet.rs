@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -140,6 +142,14 @@ impl Puppet {
                 }
                 return Ok(last);
             }
+            Command::Strand { name } => self.strand(&name)?,
+            Command::TakeMemory => return take_memory(),
+            Command::Raise { signal } => {
+                // SAFETY: no memory is involved.
+                if unsafe { libc::raise(signal) } != 0 {
+                    return Err(Errno::INVAL);
+                }
+            }
             Command::Exit { status } => std::process::exit(status),
         }
         Ok((Reply::Done, None))
@@ -161,6 +171,31 @@ impl Puppet {
         }
     }
 
+    fn strand(&mut self, name: &str) -> Result<(), Errno> {
+        let stranded = self.sockets.remove(name).ok_or(Errno::BADF)?;
+        let (near, far) = net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = net::SendAncillaryBuffer::new(&mut space);
+        let both = [far.as_fd(), stranded.as_fd()];
+        if !control.push(net::SendAncillaryMessage::ScmRights(&both)) {
+            return Err(Errno::NOMEM);
+        }
+        net::sendmsg(
+            &near,
+            &[IoSlice::new(b"x")],
+            &mut control,
+            net::SendFlags::empty(),
+        )?;
+        self.sockets.insert("near".to_owned(), near);
+        self.sockets.insert("far".to_owned(), far);
+        Ok(())
+    }
+
     fn in_thread(&mut self, thread: String, command: Command) -> Outcome {
         std::thread::scope(|scope| {
             std::thread::Builder::new()
@@ -171,6 +206,17 @@ impl Puppet {
                 .map_err(|_| Errno::CANCELED)?
         })
     }
+}
+
+/// More than any cgroup of a test allows, so that this does not return there.
+fn take_memory() -> Outcome {
+    const MIB: usize = 1 << 20;
+    let mut taken = Vec::new();
+    for _ in 0..512 {
+        taken.push(vec![1_u8; MIB]);
+    }
+    std::hint::black_box(&taken);
+    Err(Errno::OVERFLOW)
 }
 
 fn open(like: SocketAddr, mptcp: bool) -> Result<OwnedFd, Errno> {

@@ -149,38 +149,17 @@ pub(super) static SCENARIOS: &[Scenario] = &[
             .fin_received()
             .fin_sent()],
     },
-    Scenario {
-        name: "rejected_by_nft",
-        families: BOTH,
-        needs: &[Need::Nft, Need::Tun],
-        run: rejected_by_nft,
-        // nf_send_reset is neither traced nor counted in OutRsts.
-        expect: &[received("client", "remote")
-            .before("established")
-            .cause("aborted_before_response")
-            .client("client")],
-    },
-    Scenario {
-        name: "connect_rejected_by_nft",
-        families: BOTH,
-        needs: &[Need::Nft],
-        run: connect_rejected_by_nft,
-        expect: &[received("client", "server")
-            .before("syn_sent")
-            .cause("refused")
-            .client("client")],
-    },
 ];
 
 /// How far an exchange with the remote host had come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     Fresh,
     Asked,
     Answered,
 }
 
-fn exchange<'n>(
+pub(super) fn exchange<'n>(
     scene: &Scene,
     network: &'n crate::remote::Network,
     stage: Stage,
@@ -294,35 +273,4 @@ fn reset_in_closing(scene: &Scene) -> Result<()> {
     call.remote.heard = fin.seq;
     call.remote.send(flag::FIN | flag::ACK, b"")?;
     call.remote.send(flag::RST, b"")
-}
-
-/// Rejects what goes to `port`, in the chain of `hook`.
-fn reject(scene: &Scene, hook: &str, port: u16) -> Result<()> {
-    scene.netns.nft(&format!(
-        "table inet test {{\nchain test {{\ntype filter hook {hook} priority 0;\n\
-         tcp dport {port} reject with tcp reset\n}}\n}}"
-    ))
-}
-
-fn rejected_by_nft(scene: &Scene) -> Result<()> {
-    let network = scene.network()?;
-    let call = exchange(scene, &network, Stage::Fresh)?;
-    reject(scene, "output", call.remote.at.port())?;
-    call.socket.write(b"request")?;
-    call.socket.read_fails(Errno::CONNRESET)
-}
-
-fn connect_rejected_by_nft(scene: &Scene) -> Result<()> {
-    let (server, client) = (scene.actor("server")?, scene.actor("client")?);
-    let (listener, to) = scene.listen(&server, "server", scene.loopback(0), 8)?;
-    reject(scene, "input", listener.local()?.port())?;
-    let socket = client.socket(to)?;
-    scene.name("client", socket.bind(scene.loopback(0))?);
-    client.fails(
-        &Command::Connect {
-            name: socket.name(),
-            to,
-        },
-        Errno::CONNREFUSED,
-    )
 }

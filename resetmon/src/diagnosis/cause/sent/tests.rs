@@ -76,6 +76,13 @@ fn without_a_socket() {
         Cause::StraySegment,
         &["had been reset before"],
     );
+    let went_on = set(data, |o| o.flags.peer_went_on = true);
+    expect(
+        "data after a forged reset",
+        &went_on,
+        Cause::StraySegment,
+        &["the peer went on after the RST"],
+    );
     let unreadable = set(no_socket(ACK), |o| o.trigger = None);
     expect(
         "unreadable",
