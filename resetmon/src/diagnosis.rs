@@ -6,5 +6,6 @@ pub mod cause;
 mod fixture;
 pub mod merge;
 pub mod outlived;
+pub mod propagation;
 pub mod reject;
 pub mod repeat;

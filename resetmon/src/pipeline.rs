@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::outlived::Outlived;
+use crate::diagnosis::propagation::Propagation;
 use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
 use crate::kernel::clock::{Anchor, Clock};
@@ -42,6 +43,7 @@ pub struct Pipeline {
     rejects: Rejects,
     outlived: Outlived,
     repeats: Repeats,
+    propagation: Propagation,
     processes: Processes,
     /// Gateways described by hand, and those found.
     by_hand: Vec<Gateway>,
@@ -66,6 +68,7 @@ impl Pipeline {
             rejects: Rejects::default(),
             outlived: Outlived::default(),
             repeats: Repeats::default(),
+            propagation: Propagation::default(),
             processes,
             by_hand: config.gateways.clone(),
             found: Vec::new(),
@@ -133,9 +136,8 @@ impl Pipeline {
                 self.processes.observe(&sighting);
             }
             Ok(Record::Reset(observation)) => {
-                for observation in self.merge.push(observation) {
-                    out(self.finish(observation, 1));
-                }
+                let standing = self.merge.push(observation);
+                self.hand_over(standing, &mut out);
             }
             Err(error) => self.skip(&error, 1),
         }
@@ -158,22 +160,36 @@ impl Pipeline {
 
     /// Hands over what was held back and is due at `now`, since boot.
     pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Reset)) {
-        for observation in self.merge.expire(now) {
-            out(self.finish(observation, 1));
-        }
+        let standing = self.merge.expire(now);
+        self.hand_over(standing, &mut out);
+        let mut linked = Vec::new();
+        self.propagation.expire(now, &mut linked);
+        linked.into_iter().for_each(out);
     }
 
     /// Hands over everything held back, at the end of a run.
     pub fn end(&mut self, mut out: impl FnMut(Reset)) {
-        for observation in self.merge.finish() {
-            out(self.finish(observation, 1));
-        }
+        let standing = self.merge.finish();
+        self.hand_over(standing, &mut out);
+        let mut linked = Vec::new();
+        self.propagation.finish(&mut linked);
+        linked.into_iter().for_each(out);
     }
 
     /// When [`Self::expire`] has something to do next, since boot.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.merge.next_deadline()
+        let deadlines = [self.merge.next_deadline(), self.propagation.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn hand_over(&mut self, observations: Vec<Observation>, mut out: impl FnMut(Reset)) {
+        let mut linked = Vec::new();
+        for observation in observations {
+            let reset = self.finish(observation, 1);
+            self.propagation.push(reset, &mut linked);
+            linked.drain(..).for_each(&mut out);
+        }
     }
 
     fn finish(&mut self, mut observation: Observation, packets: u64) -> Reset {
@@ -201,6 +217,7 @@ impl Pipeline {
             closer,
             packets,
             repeat_of,
+            propagated_from: None,
             observation,
         }
     }

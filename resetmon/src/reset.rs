@@ -1,5 +1,6 @@
 //! The finished value: one reset, attributed and diagnosed. Every exporter takes it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -87,6 +88,23 @@ impl std::fmt::Display for ResetId {
     }
 }
 
+/// The reset of a gateway's other leg that led to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Propagated {
+    /// Its name.
+    pub id: ResetId,
+    /// The leg on which it happened: the other one.
+    pub leg: Leg,
+    /// The other end of that connection.
+    pub remote: SocketAddr,
+    /// Name of that end.
+    pub peer: Arc<str>,
+    /// Where that connection stood in the gateway.
+    pub route: Option<RouteMatch>,
+    /// Why it was reset.
+    pub cause: Cause,
+}
+
 /// One reset, finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
@@ -111,6 +129,8 @@ pub struct Reset {
     pub packets: u64,
     /// Set if it is a further packet of a logical reset already reported.
     pub repeat_of: Option<ResetId>,
+    /// Set if a gateway passed a reset of its other leg on.
+    pub propagated_from: Option<Propagated>,
 }
 
 impl Reset {

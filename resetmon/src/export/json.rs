@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::facts::exit;
 use crate::kernel::names;
 use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
-use crate::reset::{Owner, Reset};
+use crate::reset::{Owner, Propagated, Reset};
 
 pub mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{ContainerPart, Line, ProcessPart, RstPart, TriggerPart, VitalsPart};
+use line::{ContainerPart, Line, ProcessPart, PropagatedPart, RstPart, TriggerPart, VitalsPart};
 
 /// Version of the line's layout. It grows when a key changes its meaning or disappears; a reader
 /// has to pass over keys that it does not know.
@@ -121,6 +121,7 @@ impl<'a> From<&'a Reset> for Line<'a> {
             evidence: &reset.diagnosis.evidence,
             packets: (reset.packets > 1).then_some(reset.packets),
             repeat_of: reset.repeat_of.map(|id| id.to_string()),
+            propagated_from: reset.propagated_from.as_ref().map(propagated),
         }
     }
 }
@@ -147,6 +148,23 @@ fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
             Some(Exit::Status(status)) => Some(status),
             _ => None,
         },
+    }
+}
+
+fn propagated(from: &Propagated) -> PropagatedPart<'_> {
+    let route = from.route.as_ref();
+    PropagatedPart {
+        id: from.id.to_string(),
+        leg: from.leg.name(),
+        remote: from.remote,
+        peer: &from.peer,
+        route: route
+            .map(|route| &*route.route)
+            .filter(|name| !name.is_empty()),
+        upstream: route
+            .map(|route| &*route.upstream)
+            .filter(|name| !name.is_empty()),
+        cause: from.cause.name(),
     }
 }
 

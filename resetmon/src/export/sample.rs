@@ -10,7 +10,8 @@ use crate::kernel::observation::{
     Vitals,
 };
 use crate::reset::{
-    Cause, Container, Diagnosis, Leg, Owner, Process, Reset, ResetId, RouteMatch, Sender, Stage,
+    Cause, Container, Diagnosis, Leg, Owner, Process, Propagated, Reset, ResetId, RouteMatch,
+    Sender, Stage,
 };
 
 /// A worker of nginx, pid 4242, on the host.
@@ -46,6 +47,23 @@ pub(crate) fn task(pid: u32, comm: &str, known_by: KnownBy) -> Task {
         cgroup: 77,
         known_by: Some(known_by),
         exit: None,
+    }
+}
+
+/// A client's reset that may have led to one of the upstream leg.
+pub(crate) fn propagated() -> Propagated {
+    Propagated {
+        id: ResetId(0x29),
+        leg: Leg::Downstream,
+        remote: "[2001:db8::9]:50000".parse().unwrap(),
+        peer: Arc::from("office"),
+        route: Some(RouteMatch {
+            gateway: Arc::from("edge"),
+            route: Arc::from("/api/pay"),
+            upstream: Arc::default(),
+            leg: Leg::Downstream,
+        }),
+        cause: Cause::ClientCanceled,
     }
 }
 
@@ -138,6 +156,7 @@ pub(crate) fn received() -> Reset {
         },
         packets: 1,
         repeat_of: None,
+        propagated_from: None,
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
         diagnosis,
         packets: 1 + random.next() % 1000,
         repeat_of: random.one_in(4).then(|| ResetId(random.number())),
+        propagated_from: None,
         observation,
     }
 }

@@ -141,6 +141,30 @@ pub struct Line<'a> {
     /// `id` of the reset of which this is a further packet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat_of: Option<String>,
+    /// The reset of the gateway's other leg that led to this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propagated_from: Option<PropagatedPart<'a>>,
+}
+
+/// `propagated_from`.
+#[derive(Debug, Serialize)]
+pub struct PropagatedPart<'a> {
+    /// `id` of that reset.
+    pub id: String,
+    /// `downstream` or `upstream`: its leg.
+    pub leg: &'static str,
+    /// Remote `ip:port` of its connection.
+    pub remote: SocketAddr,
+    /// Name of its peer, else its address.
+    pub peer: &'a str,
+    /// Its route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
+    /// Its upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<&'a str>,
+    /// What resetmon concludes of it.
+    pub cause: &'static str,
 }
 
 /// `process` and `closer`.

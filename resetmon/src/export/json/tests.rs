@@ -96,6 +96,18 @@ fn members_by_key() {
             json!("0000000000000001"),
         ),
         (
+            changed(|reset| reset.propagated_from = Some(sample::propagated())),
+            "/propagated_from",
+            json!({
+                "id": "0000000000000029",
+                "leg": "downstream",
+                "remote": "[2001:db8::9]:50000",
+                "peer": "office",
+                "route": "/api/pay",
+                "cause": "client_canceled",
+            }),
+        ),
+        (
             changed(|reset| reset.diagnosis.cause = Cause::ResetAfterClose),
             "/benign",
             json!(true),

@@ -4,7 +4,7 @@ use super::text::{bytes, clean, cut, duration, width};
 use crate::export::facts::{exit, idle};
 use crate::kernel::names;
 use crate::kernel::observation::{Direction, Exit};
-use crate::reset::{Leg, Reset, Sender};
+use crate::reset::{Leg, Propagated, Reset, Sender};
 
 /// Between two parts.
 const SEPARATOR: &str = " · ";
@@ -37,6 +37,7 @@ fn parts(reset: &Reset) -> Vec<String> {
     let observation = &reset.observation;
     let mut parts = Vec::new();
     parts.extend(place(reset));
+    parts.extend(reset.propagated_from.as_ref().map(passed_on));
     parts.extend(peer(reset));
     parts.extend(sender(reset));
     // The last fact is the one that decided.
@@ -92,6 +93,23 @@ fn place(reset: &Reset) -> Option<String> {
         words.push(clean(&route.upstream));
     }
     Some(words.join(" "))
+}
+
+/// `because of reset 000000000000002a, aborted_mid_response on the upstream leg from 10.0.0.2:80`
+fn passed_on(from: &Propagated) -> String {
+    let remote = from.remote.to_string();
+    let peer = if *from.peer == *from.remote.ip().to_string() || from.peer.is_empty() {
+        remote
+    } else {
+        format!("{} ({remote})", clean(&from.peer))
+    };
+    let upstream = from.route.as_ref().map(|route| &route.upstream);
+    let upstream = upstream.filter(|name| !name.is_empty());
+    let upstream = upstream.map_or(String::new(), |name| format!(" → {}", clean(name)));
+    format!(
+        "because of reset {}, {} on the {} leg{upstream}, {peer}",
+        from.id, from.cause, from.leg
+    )
 }
 
 /// The peer's name, where it says more than the address in the row.

@@ -176,6 +176,27 @@ fn a_repeat_is_one_dim_line() {
 }
 
 #[test]
+fn what_led_to_it_comes_first() {
+    let mut reset = sample::received();
+    reset.propagated_from = Some(sample::propagated());
+    let style = Style {
+        columns: None,
+        colour: false,
+    };
+    let shown = lines(&reset, style);
+    let because = "because of reset 0000000000000029, client_canceled on the downstream leg, \
+                   office ([2001:db8::9]:50000)";
+    assert!(shown.contains(because), "{shown}");
+    let from = reset.propagated_from.as_mut().unwrap();
+    from.peer = "2001:db8::9".into();
+    from.route.as_mut().unwrap().upstream = "pay\u{1b}ments".into();
+    let shown = lines(&reset, style);
+    assert!(shown.contains("leg → pay"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    assert!(shown.contains(", [2001:db8::9]:50000 · "), "{shown}");
+}
+
+#[test]
 fn colours_by_severity() {
     let style = Style {
         columns: Some(100),
