@@ -33,6 +33,7 @@ mod nginx;
 mod oracle;
 mod privileges;
 mod prometheus;
+mod propagation;
 mod refused;
 mod remote;
 mod restart;
@@ -110,6 +111,7 @@ fn run(options: &Options) -> Result<bool> {
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
         .chain(prometheus::TESTS)
+        .chain(propagation::TESTS)
         .chain(restart::TESTS)
         .chain(storm::TESTS)
         .chain(privileges::TESTS)
