@@ -1,6 +1,8 @@
 //! Whose connection it was: process, container, peer, route and leg.
 
 pub mod container;
+pub mod cri;
 pub mod leg;
+pub mod names;
 pub mod peer;
 pub mod process;

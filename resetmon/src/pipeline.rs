@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gateway_ebpf_common::tally::Aggregate;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 
 use crate::attribution::leg::route_of;
 use crate::attribution::peer::PeerNames;
@@ -26,6 +27,8 @@ use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
 use crate::reset::{Owner, Reset, ResetId};
 use crate::routes::discovery::Found;
+use crate::routes::kubernetes::ClusterView;
+use crate::routes::kubernetes::names::PodNames;
 use crate::routes::resolve::Addresses;
 use crate::routes::source::PROGRAMS;
 use crate::routes::table::{Gateway, RouteTable};
@@ -83,7 +86,7 @@ impl Pipeline {
     /// Takes over a new configuration; what host names resolved to is kept.
     pub fn configure(&mut self, config: &Config) {
         self.by_hand.clone_from(&config.gateways);
-        self.peers = peer_names(config);
+        self.peers = peer_names(config).with_cluster(Arc::clone(self.peers.cluster()));
         self.build_routes();
     }
 
@@ -96,6 +99,23 @@ impl Pipeline {
     /// True if a process that may be a gateway has appeared since the last call.
     pub fn take_newcomer(&mut self) -> bool {
         std::mem::take(&mut self.newcomer)
+    }
+
+    /// Takes over the cluster's names of peers, pods and containers; its gateways are the caller's.
+    pub fn set_cluster(&mut self, cluster: Arc<ClusterView>) {
+        self.processes.learn_names(&cluster.pods);
+        self.peers = self.peers.clone().with_cluster(cluster);
+    }
+
+    /// Takes over what the container runtime calls pods and containers.
+    pub fn set_containers(&mut self, pods: &PodNames) {
+        self.processes.learn_names(pods);
+    }
+
+    /// Told when a container of a pod has no name yet, so that its runtime can be asked.
+    #[must_use]
+    pub fn names_wanted(&self) -> Arc<Notify> {
+        self.processes.names_wanted()
     }
 
     fn build_routes(&mut self) {

@@ -20,6 +20,21 @@ pub struct Container {
     pub runtime: &'static str,
     /// uid of the Kubernetes pod, with dashes.
     pub pod_uid: Option<Arc<str>>,
+    /// What Kubernetes or the runtime calls it, once known.
+    pub names: Option<Arc<ContainerNames>>,
+}
+
+/// Names of a container in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerNames {
+    /// Namespace of the pod.
+    pub namespace: Arc<str>,
+    /// Name of the pod.
+    pub pod: Arc<str>,
+    /// Name of the container within the pod; `None` while only the pod is known.
+    pub container: Option<Arc<str>>,
+    /// What made the pod, independent of its image, as `Deployment/web`.
+    pub workload: Option<Arc<str>>,
 }
 
 /// What is known of a process beyond what the kernel's record says.

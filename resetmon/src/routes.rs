@@ -18,6 +18,7 @@ pub mod finder;
 pub mod haproxy;
 pub mod instance;
 pub mod kong;
+pub mod kubernetes;
 pub mod names;
 pub mod naming;
 pub mod nginx;

@@ -60,6 +60,7 @@ fn container_in(path: &str) -> Option<Container> {
                 id: Arc::from(found.id),
                 runtime: found.runtime,
                 pod_uid: pod.map(Arc::from),
+                names: None,
             });
         }
     }

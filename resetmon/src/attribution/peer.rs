@@ -6,10 +6,14 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
-/// Names of peers: the configured one of the longest prefix, else the address or its prefix.
+use crate::routes::kubernetes::ClusterView;
+
+/// Names of peers: the configured one of the longest prefix, else the cluster's (pod, Service,
+/// node), else the address or its prefix.
 #[derive(Clone, Debug)]
 pub struct PeerNames {
     names: JointPrefixMap<IpNet, Arc<str>>,
+    cluster: Arc<ClusterView>,
     v4_bits: u8,
     v6_bits: u8,
 }
@@ -28,9 +32,22 @@ impl PeerNames {
         }
         Self {
             names,
+            cluster: Arc::default(),
             v4_bits: v4_bits.min(32),
             v6_bits: v6_bits.min(128),
         }
+    }
+
+    /// The same names behind which those of `cluster` stand.
+    #[must_use]
+    pub fn with_cluster(self, cluster: Arc<ClusterView>) -> Self {
+        Self { cluster, ..self }
+    }
+
+    /// The cluster in use; an empty one without Kubernetes.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<ClusterView> {
+        &self.cluster
     }
 
     /// The name of `address`; IPv4 mapped into IPv6 counts as IPv4.
@@ -40,6 +57,9 @@ impl PeerNames {
         let host = IpNet::from(address);
         if let Some((_, name)) = self.names.get_lpm(&host) {
             return Arc::clone(name);
+        }
+        if let Some(found) = self.cluster.names.get(address) {
+            return Arc::clone(&found.name);
         }
         let bits = match address {
             IpAddr::V4(_) => self.v4_bits,
@@ -55,6 +75,8 @@ impl PeerNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::kubernetes::kind::Kind;
+    use crate::routes::kubernetes::objects::{Change, Objects};
 
     fn names(v4_bits: u8, v6_bits: u8) -> PeerNames {
         let networks = [
@@ -96,5 +118,26 @@ mod tests {
         let all = PeerNames::new([("0.0.0.0/0".parse().unwrap(), "internet".into())], 32, 128);
         assert_eq!(&*all.name("203.0.113.7".parse().unwrap()), "internet");
         assert_eq!(&*all.name("2001:db8::1".parse().unwrap()), "2001:db8::1");
+    }
+
+    #[test]
+    fn the_cluster_stands_behind_the_configuration() {
+        let object = serde_json::json!({
+            "metadata": {"namespace": "shop", "name": "pay"},
+            "spec": {"clusterIPs": ["192.0.2.1", "10.9.0.1", "2001:db9::1"]},
+        });
+        let mut objects = Objects::default();
+        let object = Box::new(serde_json::from_value(object).unwrap());
+        objects.apply(Kind::Service, Change::Apply(object));
+        let names = names(16, 32).with_cluster(Arc::new(ClusterView::of(&objects)));
+        for (address, expected) in [
+            ("10.9.0.1", "shop/pay"),
+            ("::ffff:10.9.0.1", "shop/pay"),
+            ("2001:db9::1", "shop/pay"),
+            ("192.0.2.1", "office"),
+            ("10.9.0.2", "10.9.0.0/16"),
+        ] {
+            assert_eq!(&*names.name(address.parse().unwrap()), expected);
+        }
     }
 }

@@ -9,9 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::container::container_of;
+use super::names::Names;
 use crate::kernel::observation::{Sighting, Task};
 use crate::reset::{Container, Process};
+use crate::routes::kubernetes::names::PodNames;
 use crate::text::{printable, printable_bytes};
 
 mod entry;
@@ -37,6 +41,7 @@ pub struct Processes {
     proc_root: PathBuf,
     capacity: usize,
     known: HashMap<Key, Known>,
+    names: Names,
     /// Counts look-ups: the time of [`Known::used`].
     now: u64,
 }
@@ -65,8 +70,20 @@ impl Processes {
             proc_root,
             capacity: capacity.max(1),
             known: HashMap::new(),
+            names: Names::default(),
             now: 0,
         }
+    }
+
+    /// Takes over what the Kubernetes API or the container runtime calls pods and containers.
+    pub fn learn_names(&mut self, pods: &PodNames) {
+        self.names.learn(pods);
+    }
+
+    /// Told when a container of a pod has no name yet.
+    #[must_use]
+    pub fn names_wanted(&self) -> Arc<Notify> {
+        self.names.wanted()
     }
 
     /// Reads a process seen for the first time, while it lives. What `/proc` no longer has is taken
@@ -92,6 +109,7 @@ impl Processes {
         if let Some(known) = self.known.get_mut(&key) {
             known.used = self.now;
             if known.has_comm(&task.comm) && !known.retry {
+                known.complete(&self.names);
                 return Arc::clone(&known.process);
             }
         }
@@ -119,13 +137,15 @@ impl Processes {
             }
             (Err(_), earlier) => (Arc::new(from_record(task, earlier.as_ref())), None),
         };
-        let known = Known {
-            process: Arc::clone(&process),
+        let mut known = Known {
+            process,
             recorded_comm: Arc::clone(&task.comm),
             proc_comm,
             retry,
             used: self.now,
         };
+        known.complete(&self.names);
+        let process = Arc::clone(&known.process);
         self.known.insert(key, known);
         self.forget_oldest();
         process
@@ -146,6 +166,17 @@ impl Processes {
 }
 
 impl Known {
+    /// Names the container, as far as that is possible by now.
+    fn complete(&mut self, names: &Names) {
+        let container = self.process.container.as_ref();
+        if let Some(container) = container.and_then(|container| names.complete(container)) {
+            self.process = Arc::new(Process {
+                container: Some(container),
+                ..Process::clone(&self.process)
+            });
+        }
+    }
+
     /// True if the process is known to have run by this name: as recorded, or as `/proc` had it.
     fn has_comm(&self, comm: &str) -> bool {
         *self.recorded_comm == *comm || self.proc_comm.as_deref() == Some(comm)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::facts::exit;
 use crate::kernel::names;
 use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
-use crate::reset::{Owner, Propagated, Reset};
+use crate::reset::{Container, Owner, Propagated, Reset};
 
 pub mod line;
 #[cfg(test)]
@@ -135,11 +135,7 @@ fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
         comm: &process.comm,
         exe: process.exe.as_deref(),
         cmdline: process.cmdline.as_deref(),
-        container: process.container.as_ref().map(|container| ContainerPart {
-            id: &container.id,
-            runtime: container.runtime,
-            pod_uid: container.pod_uid.as_deref(),
-        }),
+        container: process.container.as_ref().map(container),
         unit: process.unit.as_deref(),
         known_by: owner.known_by.name(),
         exit_signal: exit.and_then(Exit::signal).map(names::signal),
@@ -165,6 +161,19 @@ fn propagated(from: &Propagated) -> PropagatedPart<'_> {
             .map(|route| &*route.upstream)
             .filter(|name| !name.is_empty()),
         cause: from.cause.name(),
+    }
+}
+
+fn container(container: &Container) -> ContainerPart<'_> {
+    let names = container.names.as_deref();
+    ContainerPart {
+        id: &container.id,
+        runtime: container.runtime,
+        pod_uid: container.pod_uid.as_deref(),
+        namespace: names.map(|names| &*names.namespace),
+        pod: names.map(|names| &*names.pod),
+        name: names.and_then(|names| names.container.as_deref()),
+        workload: names.and_then(|names| names.workload.as_deref()),
     }
 }
 

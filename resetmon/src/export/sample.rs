@@ -10,8 +10,8 @@ use crate::kernel::observation::{
     Vitals,
 };
 use crate::reset::{
-    Cause, Container, Diagnosis, Leg, Owner, Process, Propagated, Reset, ResetId, RouteMatch,
-    Sender, Stage,
+    Cause, Container, ContainerNames, Diagnosis, Leg, Owner, Process, Propagated, Reset, ResetId,
+    RouteMatch, Sender, Stage,
 };
 
 /// A worker of nginx, pid 4242, on the host.
@@ -34,6 +34,20 @@ pub(crate) fn container() -> Container {
         id: Arc::from("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
         runtime: "containerd",
         pod_uid: Some(Arc::from("11111111-2222-3333-4444-555555555555")),
+        names: None,
+    }
+}
+
+/// The same, named by Kubernetes.
+pub(crate) fn named_container() -> Container {
+    Container {
+        names: Some(Arc::new(ContainerNames {
+            namespace: Arc::from("shop"),
+            pod: Arc::from("web-0"),
+            container: Some(Arc::from("proxy")),
+            workload: Some(Arc::from("StatefulSet/web")),
+        })),
+        ..container()
     }
 }
 

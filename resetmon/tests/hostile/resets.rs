@@ -8,7 +8,8 @@ use resetmon::diagnosis::cause::diagnose;
 use resetmon::kernel::decode::{Record, decode};
 use resetmon::kernel::observation::{KnownBy, Observation, Reason};
 use resetmon::reset::{
-    Cause, Container, Diagnosis, Leg, Owner, Process, Reset, ResetId, RouteMatch, Sender, Stage,
+    Cause, Container, ContainerNames, Diagnosis, Leg, Owner, Process, Reset, ResetId, RouteMatch,
+    Sender, Stage,
 };
 
 use crate::mutate;
@@ -103,6 +104,14 @@ fn owner(random: &mut Random) -> Option<Owner> {
             id: text(random),
             runtime: random.pick(&["docker", "cri-o"]),
             pod_uid: maybe(random),
+            names: random.one_in(2).then(|| {
+                Arc::new(ContainerNames {
+                    namespace: text(random),
+                    pod: text(random),
+                    container: maybe(random),
+                    workload: maybe(random),
+                })
+            }),
         }),
     };
     Some(Owner {

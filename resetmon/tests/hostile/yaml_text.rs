@@ -108,7 +108,9 @@ fn write_discovery(settings: &Settings, line: &mut impl FnMut(usize, &str, Strin
         }
         line(4, "- kind", quoted(kind));
         let process = process.as_ref().map(|pattern| match pattern {
-            ProcessPattern::Tree(_) => unreachable!("no file names a process id"),
+            ProcessPattern::Tree(_) | ProcessPattern::Pod(_) => {
+                unreachable!("no file names a process or pod by its id")
+            }
             ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name.to_string(),
         });
         let admin = admin.as_ref().map(ToString::to_string);
@@ -159,7 +161,9 @@ fn write_gateway(gateway: &Gateway, line: &mut impl FnMut(usize, &str, String)) 
             .processes
             .iter()
             .map(|pattern| match pattern {
-                ProcessPattern::Tree(_) => unreachable!("no file names a process id"),
+                ProcessPattern::Tree(_) | ProcessPattern::Pod(_) => {
+                    unreachable!("no file names a process or pod by its id")
+                }
                 ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name,
             })
             .collect();

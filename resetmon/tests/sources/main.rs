@@ -7,6 +7,7 @@ mod caddy;
 mod envoy;
 mod faults;
 mod haproxy;
+mod kubernetes;
 mod lines;
 mod nginx;
 mod program;

@@ -176,7 +176,26 @@ fn members_by_key() {
             "/process/container/pod_uid",
             json!("11111111-2222-3333-4444-555555555555"),
         ),
+        (named(), "/process/container/namespace", json!("shop")),
+        (named(), "/process/container/pod", json!("web-0")),
+        (named(), "/process/container/name", json!("proxy")),
+        (
+            named(),
+            "/process/container/workload",
+            json!("StatefulSet/web"),
+        ),
     ]);
+}
+
+/// By a container that Kubernetes has named.
+fn named() -> Reset {
+    let mut reset = sample::received();
+    let process = Process {
+        container: Some(sample::named_container()),
+        ..sample::nginx()
+    };
+    reset.owner.as_mut().unwrap().process = Arc::new(process);
+    reset
 }
 
 #[test]

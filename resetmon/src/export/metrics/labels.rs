@@ -130,24 +130,30 @@ impl ResetLabels {
 impl ProcessLabels {
     /// The owner of the socket, else who closed it; every name is empty where neither is known.
     ///
-    /// The cgroup path gives the pod's uid, not its name and namespace: `pod` is the uid and
-    /// `namespace` is empty. `container` is the short container id, else the systemd unit.
+    /// Where nobody has named the pod, `pod` is the uid of its cgroup and `namespace` is empty.
+    /// `container` is its name in the pod, else the short container id, else the systemd unit.
     pub(crate) fn of(reset: &Reset, most: usize) -> Self {
-        let none: Arc<str> = Arc::from("");
         let owner = reset.owner.as_ref().or(reset.closer.as_ref());
         let process = owner.map(|owner| &*owner.process);
-        let pod = process
-            .and_then(|process| process.container.as_ref())
-            .and_then(|container| container.pod_uid.as_ref());
+        let container = process.and_then(|process| process.container.as_ref());
+        let names = container.and_then(|container| container.names.as_deref());
+        let pod = match (names, container) {
+            (Some(names), _) => Some(&names.pod),
+            (None, container) => container.and_then(|container| container.pod_uid.as_ref()),
+        };
+        let label = |value: Option<&Arc<str>>| match value {
+            Some(value) => bounded(value, most),
+            None => Arc::default(),
+        };
         Self {
             direction: reset.observation.direction,
             cause: reset.diagnosis.cause,
-            process: process.map_or_else(|| none.clone(), |process| bounded(&process.name, most)),
-            namespace: none.clone(),
-            pod: pod.map_or_else(|| none.clone(), |pod| bounded(pod, most)),
+            process: label(process.map(|process| &process.name)),
+            namespace: label(names.map(|names| &names.namespace)),
+            pod: label(pod),
             container: process
                 .and_then(|process| container_label(process, most))
-                .unwrap_or(none),
+                .unwrap_or_default(),
         }
     }
 }
@@ -190,15 +196,17 @@ impl ConnectionLabels {
     }
 }
 
-/// Short container id, else the systemd unit.
+/// Name of the container, else its short id, else the systemd unit.
 fn container_label(process: &Process, most: usize) -> Option<Arc<str>> {
-    match &process.container {
-        Some(Container { id, .. }) => Some(match id.get(..SHORT_ID) {
-            Some(short) => bounded(&Arc::from(short), most),
-            None => bounded(id, most),
-        }),
-        None => process.unit.as_ref().map(|unit| bounded(unit, most)),
-    }
+    let Some(Container { id, names, .. }) = &process.container else {
+        return process.unit.as_ref().map(|unit| bounded(unit, most));
+    };
+    let name = names.as_ref().and_then(|names| names.container.as_ref());
+    Some(match (name, id.get(..SHORT_ID)) {
+        (Some(name), _) => bounded(name, most),
+        (None, Some(short)) => bounded(&Arc::from(short), most),
+        (None, None) => bounded(id, most),
+    })
 }
 
 /// A label value of at most `most` characters that no terminal obeys; `…` ends what is cut.
@@ -234,6 +242,7 @@ pub(crate) fn bounded(value: &Arc<str>, most: usize) -> Arc<str> {
 mod tests {
     use super::*;
     use crate::export::sample;
+    use crate::reset::ContainerNames;
 
     const MOST: usize = 40;
 
@@ -278,6 +287,24 @@ mod tests {
             }),
             ..sample::nginx()
         };
+        let named = |names: ContainerNames| Process {
+            container: Some(Container {
+                names: Some(Arc::new(names)),
+                ..sample::container()
+            }),
+            ..sample::nginx()
+        };
+        let names = ContainerNames {
+            namespace: Arc::from("shop"),
+            pod: Arc::from("web-0"),
+            container: Some(Arc::from("proxy")),
+            workload: None,
+        };
+        let half = named(ContainerNames {
+            container: None,
+            ..names.clone()
+        });
+        let whole = named(names);
         let hostile = Process {
             container: Some(Container {
                 id: Arc::from("\u{1b}[31m\u{85}-long-enough"),
@@ -287,18 +314,20 @@ mod tests {
         };
         let uid = "11111111-2222-3333-4444-555555555555";
         let rows = [
-            (host, "", "nginx.service"),
-            (bare, "", ""),
-            (pod, uid, "0123456789ab"),
-            (odd, uid, "short"),
-            (hostile, uid, "\u{fffd}[31m\u{fffd}-long"),
+            (host, "", "", "nginx.service"),
+            (bare, "", "", ""),
+            (pod, "", uid, "0123456789ab"),
+            (odd, "", uid, "short"),
+            (half, "shop", "web-0", "0123456789ab"),
+            (whole, "shop", "web-0", "proxy"),
+            (hostile, "", uid, "\u{fffd}[31m\u{fffd}-long"),
         ];
-        for (process, pod, container) in rows {
+        for (process, namespace, pod, container) in rows {
             let mut reset = sample::received();
             reset.owner.as_mut().unwrap().process = Arc::new(process);
             let labels = ProcessLabels::of(&reset, MOST);
             assert_eq!((&*labels.pod, &*labels.container), (pod, container));
-            assert_eq!((&*labels.process, &*labels.namespace), ("nginx", ""));
+            assert_eq!((&*labels.process, &*labels.namespace), ("nginx", namespace));
         }
     }
 

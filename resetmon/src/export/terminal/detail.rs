@@ -39,6 +39,7 @@ fn parts(reset: &Reset) -> Vec<String> {
     parts.extend(place(reset));
     parts.extend(reset.propagated_from.as_ref().map(passed_on));
     parts.extend(peer(reset));
+    parts.extend(container(reset));
     parts.extend(sender(reset));
     // The last fact is the one that decided.
     let mut facts = reset.diagnosis.evidence.iter().rev();
@@ -117,6 +118,24 @@ fn peer(reset: &Reset) -> Option<String> {
     let address = reset.observation.remote.ip().to_string();
     (*reset.peer != *address && !reset.peer.is_empty())
         .then(|| format!("peer {}", clean(&reset.peer)))
+}
+
+/// Letters of an id that are shown where there is no name.
+const SHORT_ID: usize = 12;
+
+/// `pod shop/web-0 container proxy`; by ids where nobody has named them.
+fn container(reset: &Reset) -> Option<String> {
+    let owner = reset.owner.as_ref().or(reset.closer.as_ref())?;
+    let container = owner.process.container.as_ref()?;
+    let names = container.names.as_deref();
+    let pod = match (names, &container.pod_uid) {
+        (Some(names), _) => Some(format!("{}/{}", names.namespace, names.pod)),
+        (None, uid) => uid.as_deref().map(str::to_owned),
+    };
+    let pod = pod.map_or(String::new(), |pod| format!("pod {} ", clean(&pod)));
+    let name = names.and_then(|names| names.container.as_deref());
+    let short = container.id.get(..SHORT_ID).unwrap_or(&container.id);
+    Some(format!("{pod}container {}", clean(name.unwrap_or(short))))
 }
 
 /// `age 61.2s, idle 1.5s, in 12.3kB, out 340B`

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::export::sample;
 use crate::kernel::observation::{Exit, KnownBy, Reason};
-use crate::reset::{Owner, Process, ResetId, Sender};
+use crate::reset::{Container, ContainerNames, Owner, Process, ResetId, Sender};
 
 fn plain(columns: usize) -> Style {
     Style {
@@ -29,6 +29,41 @@ TIME UTC RESET    PROCESS        LOCAL AND REMOTE END                        CAU
         lines(&sample::sent_without_socket(), style),
     ];
     assert_eq!(shown.concat(), expected);
+}
+
+#[test]
+fn a_container_is_shown_by_name_else_by_id() {
+    let bare = || Container {
+        pod_uid: None,
+        ..sample::container()
+    };
+    let half = || {
+        let mut container = sample::named_container();
+        let names = container.names.take().unwrap();
+        container.names = Some(Arc::new(ContainerNames {
+            container: None,
+            ..ContainerNames::clone(&names)
+        }));
+        container
+    };
+    for (container, expected) in [
+        (sample::named_container(), "pod shop/web-0 container proxy"),
+        (half(), "pod shop/web-0 container 0123456789ab"),
+        (
+            sample::container(),
+            "pod 11111111-2222-3333-4444-555555555555 container 0123456789ab",
+        ),
+        (bare(), "peer payments-1 · container 0123456789ab"),
+    ] {
+        let mut reset = sample::received();
+        let process = Process {
+            container: Some(container),
+            ..sample::nginx()
+        };
+        reset.owner.as_mut().unwrap().process = Arc::new(process);
+        let shown = lines(&reset, plain(250));
+        assert!(shown.contains(&format!("{expected} ·")), "{shown}");
+    }
 }
 
 #[test]

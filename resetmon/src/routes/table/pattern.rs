@@ -22,6 +22,8 @@ pub enum ProcessPattern {
     /// whatever else its program fits. Beside it, [`Self::Exe`] keeps a gateway known from its
     /// restart until its new main process is found.
     Tree(u32),
+    /// By the uid of its Kubernetes pod, as cgroup paths have it.
+    Pod(Arc<str>),
 }
 
 impl ProcessPattern {
@@ -41,7 +43,7 @@ impl ProcessPattern {
         match self {
             Self::Exe(path) => exe == Path::new(&**path),
             Self::Name(name) => exe.file_name() == Some(OsStr::new(&**name)),
-            Self::Tree(_) => false,
+            Self::Tree(_) | Self::Pod(_) => false,
         }
     }
 
@@ -51,6 +53,10 @@ impl ProcessPattern {
         match (self, process.exe.as_deref()) {
             (Self::Exe(path), exe) => exe == Some(path),
             (Self::Tree(pid), _) => process.pid == *pid || process.parent == Some(*pid),
+            (Self::Pod(uid), _) => process
+                .container
+                .as_ref()
+                .is_some_and(|container| container.pod_uid.as_ref() == Some(uid)),
             (Self::Name(name), Some(exe)) => {
                 *name == process.name
                     || *name == process.comm
