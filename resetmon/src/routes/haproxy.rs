@@ -141,10 +141,12 @@ fn root(instance: &Instance) -> Result<Files, FileError> {
     let namespace = |pid: &str| std::fs::read_link(entry(pid, "ns/mnt")).ok();
     let directory = command_line::read(&instance.arguments).directory;
     let directory = directory.as_deref().unwrap_or(&instance.directory);
-    if confined && namespace(&pid).is_some() && namespace(&pid) == namespace("1") {
-        return Files::open(&entry("1", "root"), directory);
-    }
-    Files::open(&entry(&pid, "root"), directory)
+    let own = namespace(&pid).filter(|_| confined);
+    // Whoever has the same mounts has the root from before, if it may be looked at.
+    let whole = ["1", "self"]
+        .into_iter()
+        .find(|other| own.is_some() && namespace(other) == own);
+    Files::open(&entry(whole.unwrap_or(&pid), "root"), directory)
 }
 
 /// Reads the files that the command line names, and the maps that they name.

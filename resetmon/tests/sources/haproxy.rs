@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use resetmon::routes::haproxy::Haproxy;
 use resetmon::routes::source::Source as _;
@@ -12,6 +13,9 @@ use rustix::process::Signal;
 use crate::lines::{lines, read_until};
 use crate::program::{Program, free_port, until, until_listening};
 use crate::reading::instance;
+
+/// After how long a reload that shows nothing is asked for again.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// The configuration but for what `more` adds.
 fn config(socket: &str, (v4, v6): (u16, u16), more: &str) -> String {
@@ -51,6 +55,20 @@ fn tell(socket: &Path, command: &str) {
         !answer.contains("nknown") && !answer.contains("enied"),
         "{command}: {answer}"
     );
+}
+
+/// Reloads until there is a new worker: a master that has only just forked loses the signal.
+fn reload(program: &Program) {
+    let before = instance(program).newest_start();
+    let mut sent: Option<Instant> = None;
+    until("a new worker", || {
+        let done = instance(program).newest_start() > before;
+        if !done && sent.is_none_or(|sent| sent.elapsed() > AGAIN) {
+            program.signal(Signal::USR2);
+            sent = Some(Instant::now());
+        }
+        done
+    });
 }
 
 fn owned(lines: &[&str]) -> Vec<String> {
@@ -112,11 +130,7 @@ async fn files_runtime_and_reload() {
     ];
     assert_eq!(reading.not_understood, unapplied);
 
-    let before = instance(&program).newest_start();
-    program.signal(Signal::USR2);
-    until("a new worker", || {
-        instance(&program).newest_start() > before
-    });
+    reload(&program);
     let mut reloaded = shown;
     reloaded.insert(4, "fe_extra [] -> extra".to_owned());
     reloaded.push("extra = [::1]:9009".to_owned());
@@ -149,10 +163,7 @@ async fn without_a_runtime_socket() {
     assert_eq!(source.generation(&instance(&program)), generation);
     read_until(&source, &program, &expected).await;
 
-    program.signal(Signal::USR2);
-    until("a new worker", || {
-        Some(instance(&program).newest_start()) > generation
-    });
+    reload(&program);
     assert_ne!(source.generation(&instance(&program)), generation);
     expected.push("extra = [::1]:9009".to_owned());
     let reading = read_until(&source, &program, &expected).await;
