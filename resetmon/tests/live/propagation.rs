@@ -147,7 +147,9 @@ const HAPROXY_FAULTS: &[Fault] = &[
 
 /// Requests by the gateway's peers on the two legs: `(leg, port)`.
 #[derive(Clone, Debug, Default)]
-struct Truth(Arc<Mutex<HashMap<(&'static str, u16), Vec<u64>>>>);
+struct Truth(Arc<Mutex<Requests>>);
+
+type Requests = HashMap<(&'static str, u16), Vec<u64>>;
 
 impl Truth {
     fn note(&self, leg: &'static str, port: u16, request: u64) {
@@ -273,7 +275,7 @@ fn ask(
             std::thread::sleep(Duration::from_micros(500));
         },
         Fault::ClientWaiting => {
-            std::thread::sleep(Duration::from_millis(1 + next(random) % 10));
+            std::thread::sleep(Duration::from_millis(5 + next(random) % 10));
             reset(stream)
         }
         Fault::ClientMiddle => {
@@ -306,13 +308,11 @@ fn answer(mut stream: TcpStream, port: u16, truth: &Truth) -> std::io::Result<()
     let mut text = Vec::new();
     let mut bytes = [0; 16384];
     while !text.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut bytes) {
-            Ok(length @ 1..) => text.extend_from_slice(&bytes[..length]),
-            _ => {
-                truth.note("upstream", port, UNREAD);
-                return Ok(());
-            }
-        }
+        let Ok(length @ 1..) = stream.read(&mut bytes) else {
+            truth.note("upstream", port, UNREAD);
+            return Ok(());
+        };
+        text.extend_from_slice(&bytes[..length]);
     }
     let text = String::from_utf8_lossy(&text);
     let path = text
@@ -336,13 +336,13 @@ fn answer(mut stream: TcpStream, port: u16, truth: &Truth) -> std::io::Result<()
         stream,
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {ANSWER}\r\n\r\n"
     )?;
-    stream.write_all(&[b'a'; ANSWER / 2])?;
+    stream.write_all(&vec![b'a'; ANSWER / 2])?;
     std::thread::sleep(pause(request + 5));
     if fault == number(Fault::BackendMiddle) {
         return reset(&stream);
     }
     if fault == number(Fault::None) {
-        return stream.write_all(&[b'a'; ANSWER / 2]);
+        return stream.write_all(&vec![b'a'; ANSWER / 2]);
     }
     // Until the client's end comes through.
     for _ in 0..100 {
