@@ -102,6 +102,7 @@ fn task(task: &mut event::Task, random: &mut Random) {
 }
 
 /// The record that decodes to `observation`, which was decoded with [`TICK`] and [`reason`].
+#[expect(clippy::too_many_lines, reason = "one member after the other")]
 pub(crate) fn encode(o: &Observation) -> ResetRecord {
     use TcpState::{Closing, FinWait1, FinWait2, LastAck, SynSent, TimeWait};
     let time_ns = nanos(o.time);

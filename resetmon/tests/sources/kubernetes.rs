@@ -76,10 +76,8 @@ async fn until(
         }
         view
     };
-    match tokio::time::timeout(Duration::from_secs(60), wanted).await {
-        Ok(view) => view,
-        Err(_) => panic!("{what} did not come: {:?}", watched.view()),
-    }
+    let view = tokio::time::timeout(Duration::from_secs(60), wanted).await;
+    view.unwrap_or_else(|_| panic!("{what} did not come: {:?}", watched.view()))
 }
 
 fn run(test: impl Future<Output = ()>) {

@@ -190,15 +190,15 @@ async fn answer(
         .unwrap()
 }
 
-fn one(id: &str, name: &str) -> Answers {
-    Ok((
+fn one(id: &str, name: &str) -> (ListPodSandboxResponse, ListContainersResponse) {
+    (
         ListPodSandboxResponse {
             items: vec![pod("s1", "web-0", &[])],
         },
         ListContainersResponse {
             containers: vec![container(id, "s1", name)],
         },
-    ))
+    )
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn a_runtime_comes_changes_and_goes() {
     let elsewhere = folder.path().join("none.sock");
     let sockets = vec![elsewhere, socket.clone()];
     let mut runtime = spawn(&Handle::current(), sockets, Arc::clone(&wanted), timing);
-    let first = Fake::start(&socket, one("c1", "nginx"));
+    let first = Fake::start(&socket, Ok(one("c1", "nginx")));
     let names = runtime.next().await;
     assert_eq!(
         names.get("c1", None).unwrap().container.as_deref(),
@@ -222,7 +222,7 @@ async fn a_runtime_comes_changes_and_goes() {
     );
     drop(first);
     // While it is away nothing changes; then there is another container.
-    let _second = Fake::start(&socket, one("c2", "envoy"));
+    let _second = Fake::start(&socket, Ok(one("c2", "envoy")));
     let names = runtime.next().await;
     assert_eq!(
         names.get("c2", None).unwrap().container.as_deref(),
@@ -242,7 +242,7 @@ async fn an_unknown_container_is_asked_for_at_once() {
         pause: Duration::from_millis(1),
         limit: Duration::from_secs(30),
     };
-    let first = Fake::start(&socket, one("c1", "nginx"));
+    let first = Fake::start(&socket, Ok(one("c1", "nginx")));
     let mut runtime = spawn(
         &Handle::current(),
         vec![socket.clone()],
@@ -251,7 +251,7 @@ async fn an_unknown_container_is_asked_for_at_once() {
     );
     runtime.next().await;
     drop(first);
-    let _second = Fake::start(&socket, one("c2", "envoy"));
+    let _second = Fake::start(&socket, Ok(one("c2", "envoy")));
     wanted.notify_one();
     let names = runtime.next().await;
     assert!(names.get("c2", None).is_some());
@@ -277,7 +277,7 @@ async fn what_goes_wrong_is_named() {
         "{text}"
     );
     // The next one is asked.
-    let _working = Fake::start(&socket("working"), one("c1", "nginx"));
+    let _working = Fake::start(&socket("working"), Ok(one("c1", "nginx")));
     let sockets = [socket("refusing"), socket("working")];
     assert!(first_answer(&sockets, limit).await.unwrap().is_some());
 

@@ -83,6 +83,7 @@ fn how_a_process_died() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn members_by_key() {
     let changed = |change: fn(&mut Reset)| {
         let mut reset = sample::received();

@@ -294,7 +294,7 @@ mod tests {
             }),
             ..sample::nginx()
         };
-        let names = ContainerNames {
+        let whole = ContainerNames {
             namespace: Arc::from("shop"),
             pod: Arc::from("web-0"),
             container: Some(Arc::from("proxy")),
@@ -302,9 +302,9 @@ mod tests {
         };
         let half = named(ContainerNames {
             container: None,
-            ..names.clone()
+            ..whole.clone()
         });
-        let whole = named(names);
+        let whole = named(whole);
         let hostile = Process {
             container: Some(Container {
                 id: Arc::from("\u{1b}[31m\u{85}-long-enough"),

@@ -122,7 +122,7 @@ fn to(service: &str, port: u16) -> Value {
     }
 }
 
-fn attached(rules: Value) -> Value {
+fn attached(rules: &Value) -> Value {
     json!({"spec": {"parentRefs": [{"namespace": "edge", "name": "web"}], "rules": rules}})
 }
 
@@ -161,7 +161,7 @@ fn a_gateway_and_its_routes() {
     let view = ClusterView::of(&shop(&[(
         Kind::HttpRoute,
         "shop/web",
-        attached(json!([
+        attached(&json!([
             {"matches": [{"path": {"value": "/pay"}}], "backendRefs": [to("pay", 80)]},
             {"matches": [{"path": {"value": "/"}}], "backendRefs": [to("cart", 80), to("bank/ledger", 9000)]},
         ])),
@@ -249,7 +249,7 @@ fn names_of_routes() {
             &["shop/r → shop/cart:80 shop/pay:80"],
         ),
     ] {
-        let view = ClusterView::of(&shop(&[(kind, "shop/r", attached(rules.clone()))]));
+        let view = ClusterView::of(&shop(&[(kind, "shop/r", attached(&rules.clone()))]));
         assert_eq!(routes(only(&view)), expected, "{kind} {rules}");
     }
 }
@@ -260,12 +260,12 @@ fn kinds_of_one_name_are_told_apart() {
         (
             Kind::HttpRoute,
             "shop/r",
-            attached(json!([{"backendRefs": [to("pay", 80)]}])),
+            attached(&json!([{"backendRefs": [to("pay", 80)]}])),
         ),
         (
             Kind::GrpcRoute,
             "shop/r",
-            attached(json!([{"backendRefs": [to("cart", 80)]}])),
+            attached(&json!([{"backendRefs": [to("cart", 80)]}])),
         ),
     ]));
     assert_eq!(
@@ -311,7 +311,7 @@ fn listeners_of_routes() {
 #[test]
 fn what_is_not_understood_is_named() {
     let at = |kind: &str| json!({"kind": kind, "group": "", "name": "x"});
-    let backend = |value: Value| attached(json!([{"backendRefs": [value]}]));
+    let backend = |value: Value| attached(&json!([{"backendRefs": [value]}]));
     let refused = |parent: Value| {
         let mut route = backend(to("pay", 80));
         route["status"] = json!({"parents": [{
@@ -628,7 +628,7 @@ fn odd_services() {
             (
                 Kind::TcpRoute,
                 "shop/r",
-                attached(json!([{"backendRefs": [to("odd", port)]}])),
+                attached(&json!([{"backendRefs": [to("odd", port)]}])),
             ),
         ];
         for (name, slice) in ["shop/odd-1", "shop/odd-2"].into_iter().zip(&slices) {

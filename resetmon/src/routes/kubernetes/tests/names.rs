@@ -1,6 +1,6 @@
 use super::*;
 
-fn slice(endpoints: Value) -> (Kind, &'static str, Value) {
+fn slice(endpoints: &Value) -> (Kind, &'static str, Value) {
     let labels = json!({"labels": {"kubernetes.io/service-name": "s"}});
     (
         Kind::EndpointSlice,
@@ -54,7 +54,7 @@ fn names_of_addresses() {
                 "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}, {"hostname": "lb.example"}, {"ip": "192.0.2.1"}]}},
             }),
         ),
-        slice(json!([
+        slice(&json!([
             target("10.0.0.1", "web-0", "node-1"),
             target("10.0.1.1", "far", "node-2"),
             target("192.0.2.2", "host-a", "node-2"),
@@ -98,7 +98,7 @@ fn an_older_slice_names_its_node_elsewhere() {
             "targetRef": {"kind": "Pod", "namespace": "shop", "name": pod},
         })
     };
-    let names = AddressNames::of(&objects(&[slice(json!([endpoint("a"), endpoint("b")]))]));
+    let names = AddressNames::of(&objects(&[slice(&json!([endpoint("a"), endpoint("b")]))]));
     let found = names.get("192.0.2.2".parse().unwrap()).unwrap();
     assert_eq!(&*found.name, "node-2");
 }
