@@ -50,6 +50,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// `discovery`: gateways that are found by themselves.
     pub discovery: finder::Settings,
+    /// `kubernetes`: routes and names from the cluster and the container runtime.
+    pub kubernetes: Kubernetes,
     /// `gateways`: those that are described by hand.
     pub gateways: Vec<Gateway>,
 }
@@ -89,6 +91,24 @@ pub struct Peer {
     pub networks: Vec<IpNet>,
 }
 
+/// Where names of pods and routes of the cluster come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// `enabled`: ask the API server and the container runtime at all.
+    pub enabled: bool,
+    /// `node`: this node's name in the cluster; `None`: `NODE_NAME`, else the host's name.
+    pub node: Option<Arc<str>>,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            node: None,
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -115,6 +135,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             peers: Vec::new(),
             discovery: finder::Settings::default(),
+            kubernetes: Kubernetes::default(),
             gateways: Vec::new(),
         }
     }

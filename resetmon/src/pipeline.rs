@@ -51,6 +51,8 @@ pub struct Pipeline {
     /// Gateways described by hand, and those found.
     by_hand: Vec<Gateway>,
     found: Vec<Found>,
+    /// Gateways as the cluster describes them.
+    by_cluster: Vec<Gateway>,
     routes: RouteTable,
     peers: PeerNames,
     /// A process has appeared that may be a gateway.
@@ -75,6 +77,7 @@ impl Pipeline {
             processes,
             by_hand: config.gateways.clone(),
             found: Vec::new(),
+            by_cluster: Vec::new(),
             routes: RouteTable::new(config.gateways.clone()),
             peers: peer_names(config),
             newcomer: false,
@@ -104,7 +107,9 @@ impl Pipeline {
     /// Takes over the cluster's names of peers, pods and containers; its gateways are the caller's.
     pub fn set_cluster(&mut self, cluster: Arc<ClusterView>) {
         self.processes.learn_names(&cluster.pods);
+        self.by_cluster.clone_from(&cluster.gateways);
         self.peers = self.peers.clone().with_cluster(cluster);
+        self.build_routes();
     }
 
     /// Takes over what the container runtime calls pods and containers.
@@ -127,6 +132,7 @@ impl Pipeline {
         };
         let found = self.found.iter().filter(|found| !by_hand(found));
         gateways.extend(found.map(|found| found.gateway.clone()));
+        gateways.extend(self.by_cluster.iter().cloned());
         self.routes = RouteTable::new(gateways).with_addresses_of(&self.routes);
     }
 

@@ -1,4 +1,5 @@
-//! What the routes of a running command follow: gateways that come and go, and host names.
+//! What the routes and names of a running command follow: gateways that come and go, host names,
+//! the cluster, and the container runtime.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,14 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caps::Capability;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
+use crate::attribution::cri;
 use crate::config::Config;
 use crate::kernel::privilege;
 use crate::pipeline::Pipeline;
 use crate::routes::discovery::Found;
 use crate::routes::finder::Finder;
+use crate::routes::kubernetes::names::PodNames;
+use crate::routes::kubernetes::{self, Cluster, ClusterView};
 use crate::routes::resolve::{Addresses, resolve};
 use crate::routes::table::RouteTable;
 
@@ -28,6 +34,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Gateways {
     finder: Option<Finder>,
     resolver: Resolver,
+    cluster: Option<Cluster>,
+    containers: Option<cri::Runtime>,
     found: Arc<Vec<Found>>,
     /// What was said of the gateway with this main process.
     told: HashMap<u32, String>,
@@ -39,6 +47,10 @@ pub(super) enum Change {
     Found(Arc<Vec<Found>>),
     /// What host names resolve to.
     Addresses(Addresses),
+    /// What the API server says.
+    Cluster(Arc<ClusterView>),
+    /// What the container runtime calls its containers.
+    Containers(Arc<PodNames>),
 }
 
 impl Gateways {
@@ -49,16 +61,37 @@ impl Gateways {
         Self {
             finder: finder(config),
             resolver: Resolver::idle(),
+            cluster: None,
+            containers: None,
             found: Arc::default(),
             told: HashMap::new(),
         }
     }
 
-    /// Takes over what the first look finds, unless that takes long, and starts to look host names
-    /// up; needs a running event loop.
-    pub(super) async fn first_look(&mut self, pipeline: &mut Pipeline) {
-        if let Ok(change) = tokio::time::timeout(FIRST_LOOK, self.next()).await {
+    /// Takes over what the first look finds, unless that takes long, and starts to follow host
+    /// names, cluster and container runtime; needs a running event loop.
+    pub(super) async fn first_look(&mut self, config: &Config, pipeline: &mut Pipeline) {
+        if config.kubernetes.enabled {
+            let runtime = Handle::current();
+            self.cluster = Some(kubernetes::spawn(&runtime, cluster(config)));
+            let sockets = cri::SOCKETS.iter().map(PathBuf::from).collect();
+            let wanted = pipeline.names_wanted();
+            self.containers = Some(cri::spawn(
+                &runtime,
+                sockets,
+                wanted,
+                cri::Timing::default(),
+            ));
+        }
+        let end = Instant::now() + FIRST_LOOK;
+        while self.finder.is_some()
+            && let Ok(change) = tokio::time::timeout_at(end, self.next()).await
+        {
+            let found = matches!(change, Change::Found(_));
             self.apply(change, pipeline);
+            if found {
+                break;
+            }
         }
         self.reload(pipeline);
     }
@@ -76,6 +109,18 @@ impl Gateways {
         tokio::select! {
             found = found => Change::Found(found),
             addresses = self.resolver.next() => Change::Addresses(addresses),
+            view = async {
+                match &mut self.cluster {
+                    Some(cluster) => cluster.next().await,
+                    None => std::future::pending().await,
+                }
+            } => Change::Cluster(view),
+            names = async {
+                match &mut self.containers {
+                    Some(containers) => containers.next().await,
+                    None => std::future::pending().await,
+                }
+            } => Change::Containers(names),
         }
     }
 
@@ -89,6 +134,11 @@ impl Gateways {
                 self.reload(pipeline);
             }
             Change::Addresses(addresses) => pipeline.set_addresses(&addresses),
+            Change::Cluster(view) => {
+                pipeline.set_cluster(view);
+                self.reload(pipeline);
+            }
+            Change::Containers(names) => pipeline.set_containers(&names),
         }
     }
 
@@ -128,6 +178,17 @@ impl Gateways {
             }
         }
     }
+}
+
+/// How to reach the cluster, if there is one.
+fn cluster(config: &Config) -> kubernetes::Settings {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    kubernetes::Settings::from_environment(
+        config.kubernetes.node.as_deref(),
+        |name| std::env::var(name).ok(),
+        &host,
+    )
 }
 
 /// One line on a gateway.

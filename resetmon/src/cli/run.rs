@@ -132,7 +132,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         events: events.as_ref(),
     };
     let take = |reset: Reset| books.reset(&reset);
-    gateways.first_look(&mut pipeline).await;
+    gateways.first_look(&config, &mut pipeline).await;
     page.show_gateways(gateways.found());
     loop {
         tokio::select! {

@@ -105,6 +105,7 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
         ("events", new.events != config.events),
         ("metrics", new.metrics != config.metrics),
         ("discovery", new.discovery != config.discovery),
+        ("kubernetes", new.kubernetes != config.kubernetes),
         ("log_level", new.log_level != config.log_level),
     ] {
         if changed {

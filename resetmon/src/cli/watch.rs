@@ -105,7 +105,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     screen.header();
 
     let mut bare: Vec<(Kind, u64)> = Vec::new();
-    gateways.first_look(&mut pipeline).await;
+    gateways.first_look(&config, &mut pipeline).await;
     while screen.open() {
         tokio::select! {
             request = signals.next() => match request {

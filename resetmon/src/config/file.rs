@@ -25,6 +25,7 @@ struct ConfigFile {
     metrics: Option<MetricsSection>,
     peers: Option<Vec<PeerEntry>>,
     discovery: Option<DiscoverySection>,
+    kubernetes: Option<KubernetesSection>,
     gateways: Option<Vec<GatewayEntry>>,
 }
 
@@ -59,6 +60,13 @@ struct DiscoverySection {
     interval: Option<Text>,
     enter_network_namespaces: Option<Text>,
     gateways: Option<Vec<OverrideEntry>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KubernetesSection {
+    enabled: Option<Text>,
+    node: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +139,17 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         file.discovery.unwrap_or_default(),
         problems,
     );
+    if let Some(section) = file.kubernetes {
+        let kubernetes = &mut config.kubernetes;
+        set(
+            &mut kubernetes.enabled,
+            section.enabled,
+            value::flag,
+            problems,
+        );
+        let node = section.node;
+        kubernetes.node = node.and_then(|text| static_file::name(&text, problems));
+    }
     config.gateways = static_file::gateways(file.gateways.unwrap_or_default(), problems);
     config
 }

@@ -36,7 +36,8 @@ fn values_are_read() {
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n\
          discovery: {enabled: false, interval: 1m, enter_network_namespaces: true, gateways:\n\
-         [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: nginx, admin: \"unix:/a\"}]}\n",
+         [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: nginx, admin: \"unix:/a\"}]}\n\
+         kubernetes: {enabled: false, node: n1}\n",
         "x",
     )
     .unwrap();
@@ -78,6 +79,10 @@ fn values_are_read() {
                     ..Override::default()
                 },
             ],
+        },
+        kubernetes: Kubernetes {
+            enabled: false,
+            node: Some("n1".into()),
         },
         gateways: Vec::new(),
     };
@@ -426,6 +431,10 @@ fn the_reference_is_valid_and_shows_the_defaults() {
         discovery: Settings {
             overrides: config.discovery.overrides.clone(),
             ..Settings::default()
+        },
+        kubernetes: Kubernetes {
+            node: Some("node-1".into()),
+            ..Kubernetes::default()
         },
         gateways: config.gateways.clone(),
         ..Config::default()

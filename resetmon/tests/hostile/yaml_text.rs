@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use resetmon::config::{Config, EventsPath, Metrics};
+use resetmon::config::{Config, EventsPath, Kubernetes, Metrics};
 use resetmon::routes::discovery::Override;
 use resetmon::routes::finder::Settings;
 use resetmon::routes::table::{Gateway, ProcessPattern};
@@ -21,6 +21,7 @@ pub(crate) fn of(config: &Config) -> String {
         metrics,
         peers,
         discovery,
+        kubernetes,
         gateways,
     } = config;
     let mut text = String::new();
@@ -65,6 +66,12 @@ pub(crate) fn of(config: &Config) -> String {
         line(4, "cidr", list(&peer.networks));
     }
     write_discovery(discovery, &mut line);
+    let Kubernetes { enabled, node } = kubernetes;
+    line(0, "kubernetes", String::new());
+    line(2, "enabled", enabled.to_string());
+    if let Some(node) = node {
+        line(2, "node", quoted(node));
+    }
     line(
         0,
         "gateways",
