@@ -123,7 +123,11 @@ fn run(options: &Options) -> Result<bool> {
             println!("{} {}{}", scenario.name, family.name(), scenario.extent());
         }
         for test in wholes {
-            println!("{}", test.name);
+            println!(
+                "{}{}",
+                test.name,
+                if test.natively { " native" } else { "" }
+            );
         }
         return Ok(true);
     }

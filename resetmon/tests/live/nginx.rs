@@ -22,36 +22,43 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "nginx_reset_mid_response",
         programs: &["nginx", "curl"],
+        natively: false,
         run: reset_mid_response,
     },
     Whole {
         name: "nginx_reset_before_answering",
         programs: &["nginx", "curl"],
+        natively: false,
         run: reset_before_answering,
     },
     Whole {
         name: "nginx_backend_killed",
         programs: &["nginx", "curl"],
+        natively: false,
         run: backend_killed,
     },
     Whole {
         name: "nginx_keepalive_race",
         programs: &["nginx"],
+        natively: false,
         run: keepalive_race,
     },
     Whole {
         name: "nginx_idle_loss",
         programs: &["nginx", "nft"],
+        natively: false,
         run: idle_loss,
     },
     Whole {
         name: "nginx_not_listening",
         programs: &["nginx", "curl"],
+        natively: false,
         run: not_listening,
     },
     Whole {
         name: "nginx_client_leaves",
         programs: &["nginx"],
+        natively: false,
         run: client_leaves,
     },
 ];

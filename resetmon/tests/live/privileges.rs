@@ -16,11 +16,13 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "least_privilege",
         programs: &["setpriv"],
+        natively: false,
         run: least_privilege,
     },
     Whole {
         name: "root_gives_up_its_capabilities",
         programs: &[],
+        natively: false,
         run: root,
     },
 ];

@@ -48,11 +48,13 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "prometheus_scrapes",
         programs: &["nginx", "curl", "prometheus"],
+        natively: false,
         run: scrapes,
     },
     Whole {
         name: "promtool_checks",
         programs: &["nginx", "curl", "promtool"],
+        natively: false,
         run: promtool_checks,
     },
 ];

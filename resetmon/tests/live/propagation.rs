@@ -22,9 +22,9 @@ const GATEWAY: &str = "127.0.0.1:8080";
 /// Where its backend is.
 const BACKEND: &str = "127.0.0.1:9001";
 /// Clients at the same time.
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 4;
 /// Requests of each, one a connection.
-const REQUESTS: u64 = 160;
+const REQUESTS: u64 = 240;
 /// Least share of the resets passed on that is to be linked.
 const PERCENT: usize = 95;
 /// In place of a request that the backend could not read any more.
@@ -89,6 +89,7 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "propagation_nginx",
         programs: &["nginx"],
+        natively: true,
         run: || {
             run(
                 "nginx",
@@ -101,6 +102,7 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "propagation_haproxy",
         programs: &["haproxy"],
+        natively: true,
         run: || {
             run(
                 "haproxy",

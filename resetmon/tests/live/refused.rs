@@ -19,6 +19,7 @@ use crate::wire::flag;
 pub(crate) static TESTS: &[Whole] = &[Whole {
     name: "refused_resets_are_counted",
     programs: &[],
+    natively: false,
     run: refused,
 }];
 

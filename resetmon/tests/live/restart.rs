@@ -31,21 +31,25 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "killed_in_a_storm",
         programs: &["mount", "umount"],
+        natively: false,
         run: killed_in_a_storm,
     },
     Whole {
         name: "other_version_takes_the_place",
         programs: &["mount", "umount"],
+        natively: false,
         run: other_version,
     },
     Whole {
         name: "detach_leaves_nothing",
         programs: &["mount", "umount", "bpftool"],
+        natively: false,
         run: detach,
     },
     Whole {
         name: "without_bpffs",
         programs: &[],
+        natively: false,
         run: without_bpffs,
     },
 ];

@@ -12,6 +12,9 @@ use crate::scenario::{Scenario, Whole};
 use crate::scene::Family;
 use crate::{machine, oracle};
 
+/// Set where the tests run in a virtual machine of `cargo xtask vm`.
+const GUEST: &str = "RESETMON_GUEST";
+
 /// How a run goes.
 #[derive(Debug, Default)]
 pub(crate) struct Runner {
@@ -85,6 +88,10 @@ impl Runner {
             .find(|program| !machine::is_installed(program));
         if let Some(program) = program {
             self.skip(test.name, &format!("{program} is not installed"));
+            return;
+        }
+        if test.natively && std::env::var_os(GUEST).is_some() {
+            self.skip(test.name, "not in a virtual machine");
             return;
         }
         let start = Instant::now();

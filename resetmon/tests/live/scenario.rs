@@ -42,6 +42,8 @@ pub(crate) struct Whole {
     pub(crate) name: &'static str,
     /// Programs that it needs.
     pub(crate) programs: &'static [&'static str],
+    /// Whether it asks nothing of the kernel but much of the machine: an emulated one is too slow.
+    pub(crate) natively: bool,
     /// Runs it; an error says what was wrong.
     pub(crate) run: fn() -> Result<()>,
 }

@@ -41,21 +41,25 @@ pub(crate) static TESTS: &[Whole] = &[
     Whole {
         name: "storm_counts_exactly v4",
         programs: &[],
+        natively: false,
         run: || counts_exactly(Ipv4Addr::LOCALHOST.into(), FULL, "aggregated_full"),
     },
     Whole {
         name: "storm_counts_exactly v6",
         programs: &[],
+        natively: false,
         run: || counts_exactly(Ipv6Addr::LOCALHOST.into(), FULL, "aggregated_full"),
     },
     Whole {
         name: "storm_of_one_source v4",
         programs: &[],
+        natively: false,
         run: || counts_exactly(Ipv4Addr::LOCALHOST.into(), LIMITED, "aggregated_storm"),
     },
     Whole {
         name: "storm_of_one_source v6",
         programs: &[],
+        natively: false,
         run: || counts_exactly(Ipv6Addr::LOCALHOST.into(), LIMITED, "aggregated_storm"),
     },
 ];

@@ -101,7 +101,7 @@ fn init(modules: &[&str], filters: &[String]) -> String {
     format!(
         r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH={TOOLS}:/bin HOME=/tmp RUST_BACKTRACE=1
+export PATH={TOOLS}:/bin HOME=/tmp RUST_BACKTRACE=1 RESETMON_GUEST=1
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

@@ -35,7 +35,7 @@ impl Demand {
     }
 }
 
-/// Reads the tests' answer to `--list`: a title a line, then `since X.Y` or `fallback` where the
+/// Reads the tests' answer to `--list`: a title a line, then `since X.Y`, `fallback` or `native` where the
 /// scenario does not have to run on every kernel.
 ///
 /// # Errors
@@ -43,7 +43,8 @@ impl Demand {
 pub(crate) fn parse_list(text: &str) -> Result<Vec<(String, Demand)>> {
     text.lines()
         .map(|line| {
-            if let Some(title) = line.strip_suffix(" fallback") {
+            let elsewhere = [" fallback", " native"];
+            if let Some(title) = elsewhere.iter().find_map(|mark| line.strip_suffix(mark)) {
                 return Ok((title.to_owned(), Demand::Nowhere));
             }
             let Some((title, series)) = line.rsplit_once(" since ") else {
