@@ -172,6 +172,7 @@ fn reset(template: &ResetRecord, peer: u32, pid: u32, comm: [u8; 16]) -> ResetRe
         state: TcpState::Close as u8,
         state_before: TcpState::Established as u8,
         role: role::SERVER,
+        hook: event::hook::NONE,
         owner: event::Task {
             pid,
             tid: pid,

@@ -11,7 +11,7 @@ use crate::program::{Program, free_port, until_listening};
 use crate::reading::instance;
 
 /// The program that the set-up fetched, or another.
-fn envoy() -> PathBuf {
+pub(crate) fn envoy() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/envoy/envoy");
     match std::env::var_os("RESETMON_TEST_ENVOY") {
         Some(chosen) => chosen.into(),

@@ -348,3 +348,55 @@ http://:PORT {
         chat: ("127.0.0.1:PORT/api/chat/*", "[::1]:CHAT"),
     });
 }
+
+#[test]
+fn envoy() {
+    faults(&Case {
+        gateway: "edge",
+        configuration: r#"
+node: {id: edge-1, cluster: edge}
+admin: {address: {pipe: {path: DIR/admin.sock}}}
+static_resources:
+  listeners:
+  - name: web
+    address: {socket_address: {address: 127.0.0.1, port_value: PORT}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          route_config:
+            name: shop
+            virtual_hosts:
+            - name: shop
+              domains: ["*"]
+              routes:
+              - {match: {prefix: /api/pay}, route: {cluster: payments}}
+              - {match: {prefix: /}, route: {cluster: chat}}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+  clusters:
+  - name: payments
+    load_assignment:
+      cluster_name: payments
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: PAY}}}}]}]
+  - name: chat
+    load_assignment:
+      cluster_name: chat
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: "::1", port_value: CHAT}}}}]}]
+"#,
+        start: |path, _| {
+            let configuration = path.with_extension("yaml");
+            std::fs::copy(path, &configuration).unwrap();
+            let mut command = Command::new(crate::envoy::envoy());
+            command
+                .args(["--concurrency", "2", "--use-dynamic-base-id", "-c"])
+                .arg(configuration);
+            command
+        },
+        pay: ("/api/pay", "payments"),
+        chat: ("/", "chat"),
+    });
+}
