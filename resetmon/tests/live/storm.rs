@@ -213,7 +213,16 @@ fn settled(agent: &Service, netns: &Netns, stormers: &[Stormer]) -> Result<Strin
         }
         Ok(Some(()))
     });
-    found.context(wrong)?;
+    found.with_context(|| {
+        let families = [
+            "resetmon_process_resets_total{",
+            "resetmon_events_lost_total{",
+        ];
+        let lines = page.lines().filter(|line| {
+            families.iter().any(|family| line.starts_with(family)) && !line.ends_with(" 0")
+        });
+        format!("{wrong}; {}", lines.collect::<Vec<_>>().join(" "))
+    })?;
     Ok(page)
 }
 
