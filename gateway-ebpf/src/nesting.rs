@@ -9,17 +9,19 @@
 //! So each tracepoint has a first program and a stand-in, which does the same for events that the
 //! first was kept from. Both run at every event, the first one first.
 //!
-//! - An event in task context (a task holds the socket's lock) is never the inner one: a CPU has one
-//!   task at work. The first program takes it always; the stand-in returns at once.
+//! - An event in task context (a task holds the socket's lock) may be the inner one where programs
+//!   can be preempted by another task (Linux 7). The first program takes it and notes so with the
+//!   socket, which is this task's alone; the stand-in takes it if there is no such note.
 //! - An event in softirq, or with softirqs disabled (timers, packets, children of a closing
 //!   listener), is never interrupted by another: softirqs do not nest on a CPU, and no hard
 //!   interrupt sends or receives a reset. The first program takes it and notes which it was; the
 //!   stand-in takes it if the note is of another.
 //!
-//! If the softirq hits the first program, the stand-in runs; if it hits the stand-in, the first one
-//! does. Two levels are all there are, so one of them always runs.
+//! If the inner event hits the first program, the stand-in runs; if it hits the stand-in, the first
+//! one does.
 //!
-//! What remains: an interrupt within the first few instructions of the first program, before it
+//! What remains: with preemption a third level, a task that interrupts one that interrupts another,
+//! each within a program. And an interrupt within the first few instructions of the first program, before it
 //! clears the note, when the note is also of an event with the same socket and packet addresses
 //! whose stand-in was itself hit: three coincidences of nanoseconds in a row.
 //!
@@ -28,7 +30,7 @@
 use aya_ebpf::EbpfContext;
 
 use crate::kernel::Object;
-use crate::maps::TAKEN;
+use crate::maps::{SOCKETS, TAKEN};
 use crate::socket::{self, state};
 
 /// Which of the two programs of a tracepoint runs.
@@ -58,10 +60,7 @@ pub const POINTS: usize = 3;
 ///
 /// `event` tells it from others that may be under way: addresses of socket and packet.
 #[inline(always)]
-pub fn takes(turn: Turn, point: Point, event: [u64; 2], in_task: bool) -> bool {
-    if turn == Turn::StandIn && in_task {
-        return false;
-    }
+pub fn takes(turn: Turn, point: Point, event: [u64; 2]) -> bool {
     let Some(note) = TAKEN.get_ptr_mut(point as u32) else {
         // An array has all its entries; the verifier wants the test.
         return turn == Turn::First;
@@ -69,7 +68,7 @@ pub fn takes(turn: Turn, point: Point, event: [u64; 2], in_task: bool) -> bool {
     // SAFETY: a map value of this CPU. Volatile, because an interrupt may look in between.
     unsafe {
         if turn == Turn::First {
-            note.write_volatile(if in_task { [0; 2] } else { event });
+            note.write_volatile(event);
             return true;
         }
         let [one, other] = note.read_volatile();
@@ -79,6 +78,23 @@ pub fn takes(turn: Turn, point: Point, event: [u64; 2], in_task: bool) -> bool {
         }
     }
     true
+}
+
+/// The same for an event of a full socket whose lock a task holds. `event`, never 0, tells it from
+/// others of this socket.
+#[inline(always)]
+pub fn takes_in_task(turn: Turn, point: Point, sk: Object, event: u16) -> bool {
+    let Some(facts) = SOCKETS.get_or_create(sk) else {
+        return turn == Turn::First;
+    };
+    let note = &mut facts.taken[point as usize];
+    if turn == Turn::First {
+        *note = event;
+        return true;
+    }
+    let taken = *note == event;
+    *note = 0;
+    !taken
 }
 
 /// Whether a number is that of an address, or of another number.

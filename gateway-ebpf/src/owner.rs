@@ -85,6 +85,9 @@ pub struct Facts {
     pub rst_ttl: u8,
     /// See `ResetRecord`.
     pub rst_flags: u8,
+    /// Which event of each [`crate::nesting::Point`] a program has taken while a task held the
+    /// socket; 0 for none.
+    pub taken: [u16; 4],
 }
 
 /// `CLOCK_MONOTONIC` in ns.

@@ -32,7 +32,12 @@ pub fn reset_received_nested(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn received(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
     let sk: Object = ctx.arg(0);
-    if !nesting::takes(turn, Point::Received, [ctx.arg(0), 0], socket::in_task(sk)) {
+    let takes = if socket::in_task(sk) {
+        nesting::takes_in_task(turn, Point::Received, sk, 1)
+    } else {
+        nesting::takes(turn, Point::Received, [ctx.arg(0), 0])
+    };
+    if !takes {
         return 0;
     }
     let state = socket::state_of(sk);

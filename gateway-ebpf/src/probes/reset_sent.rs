@@ -82,8 +82,10 @@ fn unmarked(ctx: &BtfTracePointContext) -> (bool, bool) {
 fn takes(ctx: &BtfTracePointContext, turn: Turn) -> bool {
     let sk = nesting::argument::<0>(ctx);
     let skb = nesting::argument::<8>(ctx);
-    let in_task = !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk);
-    nesting::takes(turn, Point::Sent, [sk as u64, skb as u64], in_task)
+    if !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk) {
+        return nesting::takes_in_task(turn, Point::Sent, sk, 1);
+    }
+    nesting::takes(turn, Point::Sent, [sk as u64, skb as u64])
 }
 
 /// The members that every sent record has.

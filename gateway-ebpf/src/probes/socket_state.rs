@@ -30,8 +30,16 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
     let sk: Object = ctx.arg(0);
     let old = ctx.arg::<u64>(1) as u8;
     let new = ctx.arg::<u64>(2) as u8;
-    let event = [ctx.arg(0), u64::from(old) << 8 | u64::from(new)];
-    if !socket::is_tcp(sk) || !nesting::takes(turn, Point::State, event, socket::in_task(sk)) {
+    if !socket::is_tcp(sk) {
+        return 0;
+    }
+    let change = u16::from(old) << 8 | u16::from(new);
+    let takes = if socket::in_task(sk) {
+        nesting::takes_in_task(turn, Point::State, sk, change)
+    } else {
+        nesting::takes(turn, Point::State, [ctx.arg(0), u64::from(change)])
+    };
+    if !takes {
         return 0;
     }
     let Some(facts) = owner::facts(sk) else {
