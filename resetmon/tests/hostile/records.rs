@@ -62,6 +62,7 @@ pub(crate) fn reset(random: &mut Random) -> ResetRecord {
     record.direction = random.choose(&[direction::SENT, direction::RECEIVED]);
     record.shape = random.choose(&[shape::NONE, shape::FULL, shape::TIME_WAIT, shape::REQUEST]);
     record.role = random.choose(&[role::UNKNOWN, role::CLIENT, role::SERVER]);
+    record.hook = random.byte() % 4;
     record.ip_version = random.choose(&[4, 6]);
     record.state = random.byte() % 14;
     record.state_before = random.byte() % 14;
@@ -90,7 +91,7 @@ pub(crate) fn process(random: &mut Random) -> ProcessRecord {
 }
 
 fn task(task: &mut event::Task, random: &mut Random) {
-    task.known_by = random.byte() % 10;
+    task.known_by = random.byte() % 11;
     if random.one_in(4) {
         task.pid = random.choose(&[0, 1, 7, 8]);
     }

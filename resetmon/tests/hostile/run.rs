@@ -135,7 +135,13 @@ fn run<T: Target + Default>(
     let mut accepted = 0;
     for index in 0..inputs {
         progress.0.fetch_add(1, Ordering::Relaxed);
-        let input = target.make(&mut Random::of(seed, T::NAME, index));
+        let mut random = Random::of(seed, T::NAME, index);
+        let Ok(input) = catch_unwind(AssertUnwindSafe(|| target.make(&mut random))) else {
+            return Err(Failure {
+                what: format!("input {index} cannot be made: {}", latest_panic()),
+                input: "none".to_owned(),
+            });
+        };
         match catch_unwind(AssertUnwindSafe(|| target.check(&input))) {
             Ok(true) => accepted += 1,
             Ok(false) => {}
