@@ -149,7 +149,7 @@ pub fn is_refusal(reason: u32) -> bool {
     if reason as usize >= DROP_REASONS {
         return false;
     }
-    let word = reason as usize / 32 & (DROP_REASONS / 32 - 1);
+    let word = (reason as usize / 32) & (DROP_REASONS / 32 - 1);
     // SAFETY: as in `member!`; the index is masked to the array's length.
     let words =
         unsafe { core::ptr::read_volatile((&raw const SWITCHES.refusals).cast::<u32>().add(word)) };

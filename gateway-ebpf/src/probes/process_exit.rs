@@ -1,7 +1,7 @@
 //! `sched:sched_process_exit` and `oom:mark_victim`: how the owner of a socket ended.
 //!
 //! Most sockets are closed by the dying process itself, which tells. What a kernel thread closes
-//! later (descriptors under way between processes, io_uring) is put down to the dead owner by what
+//! later (descriptors under way between processes, `io_uring`) is put down to the dead owner by what
 //! is kept here. Both come before the process lets go of its files.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;

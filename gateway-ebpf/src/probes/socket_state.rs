@@ -72,11 +72,9 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
                 // cookie may be set to 0 (inet_csk_clone_lock) after its first state.
                 owner::cookie(sk);
             }
-            if socket::in_task(sk) {
-                if !owner::current(&mut facts.closer, known_by::CURRENT) {
-                    let owner = facts.owner;
-                    owner::dead(&mut facts.closer, &owner);
-                }
+            if socket::in_task(sk) && !owner::current(&mut facts.closer, known_by::CURRENT) {
+                let owner = facts.owner;
+                owner::dead(&mut facts.closer, &owner);
             }
         }
         state::CLOSE => {
