@@ -3,16 +3,22 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::session;
 use crate::config::Config;
 use crate::export::terminal::columns;
+use crate::pipeline::since_boot;
 use crate::routes::discovery::{Discovery, Found};
+use crate::routes::resolve::resolve;
 use crate::routes::source;
 use crate::routes::table::{Gateway, Route, RouteTable};
 use crate::text::printable;
+
+/// How long the look-up of one host name may take.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Options of `resetmon routes`.
 #[derive(Debug, clap::Args)]
@@ -33,12 +39,16 @@ pub struct Args {
 /// Errors: the configuration file is wrong, or `/proc` cannot be listed.
 pub fn main(args: &Args) -> anyhow::Result<()> {
     let config = session::load_config(args.config.as_deref())?;
-    let found = session::block_on(look(&config))?;
+    let (found, warnings) = session::block_on(async {
+        let found = look(&config).await?;
+        let warnings = warnings(&config, &found).await;
+        Ok((found, warnings))
+    })?;
     let views = views(&config, &found, args.gateway.as_deref());
     let text = if args.json {
         serde_json::to_string_pretty(&views)? + "\n"
     } else {
-        text(&views, &warnings(&config, &found))
+        text(&views, &warnings)
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         // A reader that has gone, as `head` does, is a normal end.
@@ -140,7 +150,7 @@ fn view(gateway: &Gateway) -> View {
 }
 
 /// Where the gateways together cannot be told apart.
-fn warnings(config: &Config, found: &[Found]) -> Vec<String> {
+async fn warnings(config: &Config, found: &[Found]) -> Vec<String> {
     let found = found.iter().map(|found| found.gateway.clone());
     let gateways = config.gateways.iter().cloned().chain(found);
     let gateways = gateways.map(|gateway| Gateway {
@@ -148,6 +158,8 @@ fn warnings(config: &Config, found: &[Found]) -> Vec<String> {
         ..gateway
     });
     let table = RouteTable::new(gateways.collect());
+    let answers = resolve(table.host_names(), RESOLVE_LIMIT).await;
+    let table = table.with_addresses(&answers.addresses, since_boot());
     table.warnings().iter().map(|text| safe(text)).collect()
 }
 
