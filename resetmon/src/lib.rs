@@ -15,4 +15,5 @@ pub mod reconcile;
 pub mod reset;
 pub mod routes;
 pub mod text;
+pub mod ticks;
 pub mod yaml;

@@ -7,22 +7,21 @@ use std::time::Duration;
 
 use aya::maps::{Array, MapData, MapError};
 use gateway_ebpf_common::tally::Tally;
-use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::kernel::aggregate::Aggregates;
 use crate::kernel::tally::{Tallies, Totals, total};
 use crate::pipeline::Pipeline;
 use crate::reset::Reset;
+use crate::ticks::Ticks;
 
 /// How often to look: the longest that a count is behind.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// When to look; needs a running event loop.
-#[must_use]
-pub fn ticks() -> Interval {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+///
+/// Errors: no descriptor is left.
+pub fn ticks() -> std::io::Result<Ticks> {
+    Ticks::every(EVERY)
 }
 
 /// Collects what the ring buffer did not carry.

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::gateways::Gateways;
 use super::rounds::{Progress, Rounds};
+use super::session::{COUNTERS, TIMER};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
@@ -32,7 +33,7 @@ use crate::kernel::probes::{Outcome, Verdict};
 use crate::kernel::refusals::Refusals;
 use crate::kernel::ring::{self, Ring};
 use crate::kernel::tally::Tallies;
-use crate::overflow::{self, Kind, Overflow};
+use crate::overflow::Kind;
 use crate::pipeline::{Pipeline, pump};
 use crate::reconcile::{Reconciler, Summary, Tracing};
 use crate::reset::{Reset, Sender};
@@ -69,8 +70,6 @@ pub struct Args {
     pin_dir: PathBuf,
 }
 
-const COUNTERS: &str = "the programs' counters cannot be read";
-
 fn help() -> String {
     let (config, web_config) = (session::config_help(), http::web_config::REFERENCE);
     format!("{config}\nWeb configuration file (every key):\n\n{web_config}")
@@ -104,9 +103,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ..
     } = capture;
     let tallies = Arc::new(tallies);
-    let mut overflow =
-        Overflow::new(aggregates, Arc::clone(&tallies), delivered).context(COUNTERS)?;
-    let mut look = overflow::ticks();
+    let (mut overflow, look) = session::overflow(aggregates, Arc::clone(&tallies), delivered)?;
     let metrics = Metrics::new(limits(&config));
     let page = Arc::new(AgentPages::new(
         &attached,
@@ -144,7 +141,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
                     gateways.reload(&pipeline);
                 }
             },
-            _ = look.tick() => {
+            tick = look.tick() => {
+                tick.context(TIMER)?;
                 overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
             }
             progress = rounds.next() => match progress {

@@ -1,20 +1,31 @@
 //! What every command that captures has in common.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aya::maps::{Array, MapData};
 
 use super::CaptureArgs;
 use crate::attribution::process::{CAPACITY, Processes};
 use crate::config::Config;
+use crate::kernel::aggregate::Aggregates;
 use crate::kernel::capture::{Capture, Options};
 use crate::kernel::object::OBJECT;
 use crate::kernel::pin::PinDir;
 use crate::kernel::privilege;
 use crate::kernel::probes::Verdict;
+use crate::kernel::tally::Tallies;
+use crate::overflow::{self, Overflow};
 use crate::pipeline::Pipeline;
 use crate::routes::table::RouteTable;
+use crate::ticks::Ticks;
+
+/// What failed, where the counts of the eBPF programs cannot be had.
+pub(super) const COUNTERS: &str = "the programs' counters cannot be read";
+/// What failed, where the timer that reads these cannot be had.
+pub(super) const TIMER: &str = "the timer that reads the programs' counters failed";
 
 /// What a look-up that hangs gets when the command ends.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
@@ -71,6 +82,16 @@ pub(super) fn open(
         );
     }
     Ok(capture)
+}
+
+/// What did not come by the ring buffer, and when to look for it.
+pub(super) fn overflow(
+    aggregates: Aggregates,
+    tallies: Arc<Tallies>,
+    delivered: Array<MapData, [u64; 3]>,
+) -> anyhow::Result<(Overflow, Ticks)> {
+    let overflow = Overflow::new(aggregates, tallies, delivered).context(COUNTERS)?;
+    Ok((overflow, overflow::ticks().context(TIMER)?))
 }
 
 /// The pipeline behind `capture`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::gateways::Gateways;
+use super::session::{COUNTERS, TIMER};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::export::filter::{self, Causes, Filter, PeerFilter};
@@ -13,7 +14,7 @@ use crate::export::json::to_json_line;
 use crate::export::terminal::{self, Style};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
-use crate::overflow::{self, Kind, Overflow};
+use crate::overflow::Kind;
 use crate::pipeline::pump;
 use crate::reset::Reset;
 
@@ -75,8 +76,6 @@ impl Args {
     }
 }
 
-const COUNTERS: &str = "the programs' counters cannot be read";
-
 /// Watches until SIGTERM, SIGINT, or until nobody reads standard output any more.
 pub fn main(args: Args) -> anyhow::Result<()> {
     session::block_on(watch(args))
@@ -97,9 +96,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         ..
     } = capture;
     let tallies = Arc::new(tallies);
-    let mut overflow =
-        Overflow::new(aggregates, Arc::clone(&tallies), delivered).context(COUNTERS)?;
-    let mut look = overflow::ticks();
+    let (mut overflow, look) = session::overflow(aggregates, Arc::clone(&tallies), delivered)?;
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
@@ -115,7 +112,8 @@ async fn watch(args: Args) -> anyhow::Result<()> {
                     gateways.reload(&pipeline);
                 }
             },
-            _ = look.tick() => {
+            tick = look.tick() => {
+                tick.context(TIMER)?;
                 let bare = |kind, packets| bare.push((kind, packets));
                 overflow.collect(&mut pipeline, |reset| screen.show(&reset), bare)
                     .context(COUNTERS)?;

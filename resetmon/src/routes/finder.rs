@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
 use super::discovery::{Discovery, Found, Override};
 use super::source;
+use crate::ticks::Ticks;
 
 /// Shortest time between two looks, also where they are asked for.
 const LEAST: Duration = Duration::from_secs(1);
@@ -63,7 +64,10 @@ impl Finder {
         let nudged = Arc::clone(&nudge);
         let looking = async move {
             let discovery = Discovery::new(proc_root, source::all(), settings.overrides);
-            look_on(discovery, settings.interval.max(LEAST), &send, &nudged).await;
+            let ticks = Ticks::every(settings.interval.max(LEAST))?;
+            // The first one comes at once, as the first look does.
+            ticks.tick().await?;
+            look_on(discovery, &ticks, &send, &nudged).await
         };
         std::thread::Builder::new()
             .name("routes".to_owned())
@@ -72,11 +76,12 @@ impl Finder {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build();
-                match runtime {
+                let ended = match runtime {
                     Ok(runtime) => runtime.block_on(looking),
-                    Err(error) => {
-                        tracing::error!("gateways are not looked for: no event loop: {error}");
-                    }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = ended {
+                    tracing::error!("gateways are no longer looked for: no event loop: {error}");
                 }
             })?;
         Ok(Self { snapshots, nudge })
@@ -103,12 +108,13 @@ impl Finder {
 /// Looks again and again, until nobody listens any more.
 async fn look_on(
     mut discovery: Discovery,
-    interval: Duration,
+    ticks: &Ticks,
     send: &watch::Sender<Snapshot>,
     nudged: &Notify,
-) {
+) -> std::io::Result<()> {
     let mut failed = false;
     loop {
+        let looked = Instant::now();
         match discovery.look().await {
             Ok(changed) => {
                 failed = false;
@@ -124,12 +130,11 @@ async fn look_on(
             Err(_) => {}
         }
         tokio::select! {
-            () = send.closed() => return,
-            () = tokio::time::sleep(interval) => {}
-            () = async {
-                tokio::time::sleep(LEAST).await;
-                nudged.notified().await;
-            } => {}
+            () = send.closed() => return Ok(()),
+            tick = ticks.tick() => tick?,
+            () = nudged.notified() => {
+                tokio::time::sleep(LEAST.saturating_sub(looked.elapsed())).await;
+            }
         }
     }
 }
