@@ -29,7 +29,7 @@ use crate::reset::{Owner, Reset, ResetId};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
-use crate::routes::resolve::Addresses;
+use crate::routes::resolve::Answer;
 use crate::routes::source::PROGRAMS;
 use crate::routes::table::{Gateway, RouteTable};
 
@@ -125,11 +125,22 @@ impl Pipeline {
 
     fn build_routes(&mut self) {
         let mut gateways = self.by_hand.clone();
-        // What the operator describes by hand is not described twice.
-        let by_hand = |found: &&Found| {
-            let mut patterns = self.by_hand.iter().flat_map(|gateway| &gateway.processes);
+        let is_of = |found: &Found, gateway: &Gateway| {
+            let mut patterns = gateway.processes.iter();
             patterns.any(|pattern| pattern.is_executable(&found.exe))
         };
+        for gateway in &mut gateways {
+            // Where its processes are known, they say how it resolves names, if with one voice.
+            let own = self.found.iter().filter(|found| is_of(found, gateway));
+            let mut resolvers = own.map(|found| &found.gateway.resolver);
+            if let Some(resolver) = resolvers.next()
+                && resolvers.all(|other| other == resolver)
+            {
+                gateway.resolver.clone_from(resolver);
+            }
+        }
+        // What the operator describes by hand is not described twice.
+        let by_hand = |found: &Found| self.by_hand.iter().any(|gateway| is_of(found, gateway));
         let found = self.found.iter().filter(|found| !by_hand(found));
         gateways.extend(found.map(|found| found.gateway.clone()));
         gateways.extend(self.by_cluster.iter().cloned());
@@ -143,8 +154,9 @@ impl Pipeline {
     }
 
     /// Takes over what host names resolve to now.
-    pub fn set_addresses(&mut self, addresses: &Addresses) {
-        self.routes = self.routes.with_addresses(addresses, since_boot());
+    pub fn set_addresses(&mut self, answers: &[Answer]) {
+        let routes = std::mem::take(&mut self.routes);
+        self.routes = routes.with_addresses(answers, since_boot());
     }
 
     /// Records that could not be decoded so far.
@@ -233,11 +245,13 @@ impl Pipeline {
             .as_ref()
             .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
             .and_then(|task| owner_of(&mut self.processes, task));
+        let route = route_of(&self.routes, &observation, owner.as_ref());
+        let host = route.as_ref().and_then(|route| route.host.as_ref());
         Reset {
             id,
             time: self.wall(observation.time),
-            route: route_of(&self.routes, &observation, owner.as_ref()),
-            peer: self.peers.name(observation.remote.ip()),
+            peer: self.peers.name(observation.remote.ip(), host),
+            route,
             diagnosis: diagnose(&observation),
             owner,
             closer,

@@ -76,6 +76,8 @@ pub struct RouteMatch {
     pub route: Arc<str>,
     /// Upstream, empty on the downstream leg.
     pub upstream: Arc<str>,
+    /// Host name by which the upstream's configuration has the remote end, where it is one.
+    pub host: Option<Arc<str>>,
     /// Which leg.
     pub leg: Leg,
 }
@@ -133,7 +135,7 @@ pub struct Reset {
     pub owner: Option<Owner>,
     /// Who closed or reset it, where that is another process or a dying one.
     pub closer: Option<Owner>,
-    /// Name of the peer: from the configuration, else its address.
+    /// Name of the peer: from the configuration, the cluster or the route, else its address.
     pub peer: Arc<str>,
     /// Gateway, route, upstream, leg.
     pub route: Option<RouteMatch>,

@@ -67,6 +67,7 @@ mod tests {
                 name: "app".into(),
                 endpoints: vec!["10.0.0.0/8".parse().unwrap()],
             }],
+            resolver: None,
             not_understood: Vec::new(),
         }])
     }

@@ -9,7 +9,7 @@ use prefix_trie::joint::JointPrefixMap;
 use crate::routes::kubernetes::ClusterView;
 
 /// Names of peers: the configured one of the longest prefix, else the cluster's (pod, Service,
-/// node), else the address or its prefix.
+/// node), else the host name of the route, else the address or its prefix.
 #[derive(Clone, Debug)]
 pub struct PeerNames {
     names: JointPrefixMap<IpNet, Arc<str>>,
@@ -50,23 +50,27 @@ impl PeerNames {
         &self.cluster
     }
 
-    /// The name of `address`; IPv4 mapped into IPv6 counts as IPv4.
+    /// The name of `address`; IPv4 mapped into IPv6 counts as IPv4. `host` is the name by which the
+    /// connection's route has it.
     #[must_use]
-    pub fn name(&self, address: IpAddr) -> Arc<str> {
+    pub fn name(&self, address: IpAddr, host: Option<&Arc<str>>) -> Arc<str> {
         let address = address.to_canonical();
-        let host = IpNet::from(address);
-        if let Some((_, name)) = self.names.get_lpm(&host) {
+        let whole = IpNet::from(address);
+        if let Some((_, name)) = self.names.get_lpm(&whole) {
             return Arc::clone(name);
         }
         if let Some(found) = self.cluster.names.get(address) {
             return Arc::clone(&found.name);
+        }
+        if let Some(host) = host {
+            return Arc::clone(host);
         }
         let bits = match address {
             IpAddr::V4(_) => self.v4_bits,
             IpAddr::V6(_) => self.v6_bits,
         };
         Arc::from(match IpNet::new(address, bits) {
-            Ok(network) if bits < host.prefix_len() => network.trunc().to_string(),
+            Ok(network) if bits < whole.prefix_len() => network.trunc().to_string(),
             _ => address.to_string(),
         })
     }
@@ -108,7 +112,7 @@ mod tests {
             ("2001:db9::1", 24, 64, "2001:db9::/64"),
             ("::ffff:192.0.3.1", 24, 64, "192.0.3.0/24"),
         ] {
-            let found = names(v4_bits, v6_bits).name(address.parse().unwrap());
+            let found = names(v4_bits, v6_bits).name(address.parse().unwrap(), None);
             assert_eq!(&*found, expected, "{address}");
         }
     }
@@ -116,8 +120,11 @@ mod tests {
     #[test]
     fn one_name_may_cover_everything() {
         let all = PeerNames::new([("0.0.0.0/0".parse().unwrap(), "internet".into())], 32, 128);
-        assert_eq!(&*all.name("203.0.113.7".parse().unwrap()), "internet");
-        assert_eq!(&*all.name("2001:db8::1".parse().unwrap()), "2001:db8::1");
+        assert_eq!(&*all.name("203.0.113.7".parse().unwrap(), None), "internet");
+        assert_eq!(
+            &*all.name("2001:db8::1".parse().unwrap(), None),
+            "2001:db8::1"
+        );
     }
 
     #[test]
@@ -137,7 +144,31 @@ mod tests {
             ("192.0.2.1", "office"),
             ("10.9.0.2", "10.9.0.0/16"),
         ] {
-            assert_eq!(&*names.name(address.parse().unwrap()), expected);
+            assert_eq!(&*names.name(address.parse().unwrap(), None), expected);
+        }
+    }
+
+    #[test]
+    fn the_routes_host_name_stands_behind_the_cluster_and_before_the_prefix() {
+        let object = serde_json::json!({
+            "metadata": {"namespace": "shop", "name": "pay"},
+            "spec": {"clusterIPs": ["10.9.0.1"]},
+        });
+        let mut objects = Objects::default();
+        let object = Box::new(serde_json::from_value(object).unwrap());
+        objects.apply(Kind::Service, Change::Apply(object));
+        let names = names(16, 32).with_cluster(Arc::new(ClusterView::of(&objects)));
+        let host: Arc<str> = "api.openai.com".into();
+        for (address, expected) in [
+            ("192.0.2.1", "office"),
+            ("10.9.0.1", "shop/pay"),
+            ("10.9.0.2", "api.openai.com"),
+            ("2001:db9::1", "api.openai.com"),
+        ] {
+            assert_eq!(
+                &*names.name(address.parse().unwrap(), Some(&host)),
+                expected
+            );
         }
     }
 }

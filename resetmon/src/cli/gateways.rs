@@ -1,15 +1,13 @@
 //! What the routes and names of a running command follow: gateways that come and go, host names,
 //! the cluster, and the container runtime.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use caps::Capability;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::attribution::cri;
@@ -20,25 +18,25 @@ use crate::routes::discovery::Found;
 use crate::routes::finder::Finder;
 use crate::routes::kubernetes::names::PodNames;
 use crate::routes::kubernetes::{self, Cluster, ClusterView};
-use crate::routes::resolve::{Addresses, resolve};
+use crate::routes::resolve::follower::{Follower, Wanted};
+use crate::routes::resolve::{Answer, HostKey};
 use crate::routes::table::RouteTable;
 
-/// How often host names are looked up.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
-/// How long one look-up may take.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the first look for gateways may delay a start.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the routes of a pipeline up to date.
 pub(super) struct Gateways {
     finder: Option<Finder>,
-    resolver: Resolver,
+    /// Looks host names up.
+    names: Option<Follower>,
     cluster: Option<Cluster>,
     containers: Option<cri::Runtime>,
     found: Arc<Vec<Found>>,
     /// What was said of the gateway with this main process.
     told: HashMap<u32, String>,
+    /// Host names of which was said that they have no address.
+    unresolved: HashSet<HostKey>,
 }
 
 /// What has changed.
@@ -46,7 +44,7 @@ pub(super) enum Change {
     /// The gateways that were found.
     Found(Arc<Vec<Found>>),
     /// What host names resolve to.
-    Addresses(Addresses),
+    Addresses(Vec<Answer>),
     /// What the API server says.
     Cluster(Arc<ClusterView>),
     /// What the container runtime calls its containers.
@@ -60,11 +58,12 @@ impl Gateways {
     pub(super) fn start(config: &Config) -> Self {
         Self {
             finder: finder(config),
-            resolver: Resolver::idle(),
+            names: names(config),
             cluster: None,
             containers: None,
             found: Arc::default(),
             told: HashMap::new(),
+            unresolved: HashSet::new(),
         }
     }
 
@@ -108,7 +107,12 @@ impl Gateways {
         };
         tokio::select! {
             found = found => Change::Found(found),
-            addresses = self.resolver.next() => Change::Addresses(addresses),
+            answers = async {
+                match &mut self.names {
+                    Some(names) => names.next().await,
+                    None => std::future::pending().await,
+                }
+            } => Change::Addresses(answers),
             view = async {
                 match &mut self.cluster {
                     Some(cluster) => cluster.next().await,
@@ -133,7 +137,10 @@ impl Gateways {
                 self.found = found;
                 self.reload(pipeline);
             }
-            Change::Addresses(addresses) => pipeline.set_addresses(&addresses),
+            Change::Addresses(answers) => {
+                self.tell_of_names(&answers);
+                pipeline.set_addresses(&answers);
+            }
             Change::Cluster(view) => {
                 pipeline.set_cluster(view);
                 self.reload(pipeline);
@@ -149,7 +156,11 @@ impl Gateways {
 
     /// Follows the host names of the routes as they are now.
     pub(super) fn reload(&mut self, pipeline: &Pipeline) {
-        self.resolver = Resolver::start(pipeline.routes());
+        if let Some(names) = &self.names {
+            let wanted = wanted(pipeline.routes(), &self.found);
+            self.unresolved.retain(|host| wanted.hosts.contains(host));
+            names.want(wanted);
+        }
     }
 
     /// Asks for a look soon if `pipeline` has seen a process that may be a new gateway.
@@ -158,6 +169,20 @@ impl Gateways {
             && let Some(finder) = &self.finder
         {
             finder.nudge();
+        }
+    }
+
+    /// Says which names have no address, once until they have one.
+    fn tell_of_names(&mut self, answers: &[Answer]) {
+        for answer in answers {
+            match &answer.found {
+                Ok(_) => _ = self.unresolved.remove(&answer.host),
+                Err(why) if self.unresolved.insert(answer.host.clone()) => {
+                    let name = &answer.host.name;
+                    tracing::warn!("the host name {name} of a gateway has no address: {why}");
+                }
+                Err(_) => {}
+            }
         }
     }
 
@@ -177,6 +202,20 @@ impl Gateways {
                 tracing::info!("{text}");
             }
         }
+    }
+}
+
+/// The host names of `routes`, and by which of the gateways' processes to get to their networks.
+pub(super) fn wanted(routes: &RouteTable, found: &[Found]) -> Wanted {
+    let mut pids: HashMap<u32, Vec<u32>> = HashMap::new();
+    for found in found {
+        if let Some(netns) = found.gateway.netns {
+            pids.entry(netns).or_default().push(found.pid);
+        }
+    }
+    Wanted {
+        hosts: routes.host_names(),
+        pids,
     }
 }
 
@@ -214,16 +253,7 @@ fn finder(config: &Config) -> Option<Finder> {
     if !settings.enabled {
         return None;
     }
-    let more: &[Capability] = if settings.enter_network_namespaces {
-        &[Capability::CAP_SYS_ADMIN]
-    } else {
-        &[]
-    };
-    let give_up = move || {
-        if let Err(error) = privilege::reduce_to(more) {
-            tracing::warn!("capabilities that are not needed to read routes are kept: {error}");
-        }
-    };
+    let give_up = give_up(config, "to read routes");
     match Finder::start(PathBuf::from("/proc"), settings, give_up) {
         Ok(finder) => Some(finder),
         Err(error) => {
@@ -233,65 +263,26 @@ fn finder(config: &Config) -> Option<Finder> {
     }
 }
 
-/// Looks host names up now and then, in the background.
-struct Resolver {
-    answers: Option<Receiver<Addresses>>,
-    task: Option<AbortHandle>,
-}
-
-impl Resolver {
-    /// Looks nothing up.
-    const fn idle() -> Self {
-        Self {
-            answers: None,
-            task: None,
+fn names(config: &Config) -> Option<Follower> {
+    match Follower::start(PathBuf::from("/proc"), give_up(config, "to look names up")) {
+        Ok(follower) => Some(follower),
+        Err(error) => {
+            tracing::warn!("host names of upstreams are not looked up: {error}");
+            None
         }
-    }
-
-    /// For the host names of `routes`; needs a running event loop.
-    fn start(routes: &RouteTable) -> Self {
-        let names = routes.host_names();
-        if names.is_empty() {
-            return Self::idle();
-        }
-        let (send, answers) = channel(1);
-        let task = tokio::spawn(async move {
-            loop {
-                let resolution = resolve(names.clone(), RESOLVE_LIMIT).await;
-                for (name, reason) in &resolution.failed {
-                    tracing::warn!(
-                        "the host name {name} of the configuration has no address: {reason}"
-                    );
-                }
-                if send.send(resolution.addresses).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(RESOLVE_EVERY).await;
-            }
-        });
-        Self {
-            answers: Some(answers),
-            task: Some(task.abort_handle()),
-        }
-    }
-
-    /// Waits for the next answers; for ever if there is nothing to look up.
-    ///
-    /// Dropping the future before it is done loses nothing.
-    async fn next(&mut self) -> Addresses {
-        if let Some(answers) = &mut self.answers
-            && let Some(addresses) = answers.recv().await
-        {
-            return addresses;
-        }
-        std::future::pending().await
     }
 }
 
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
+/// Gives up the capabilities that a thread does not need for its work.
+fn give_up(config: &Config, work: &'static str) -> impl FnOnce() + Send + use<> {
+    let more: &[Capability] = if config.discovery.enter_network_namespaces {
+        &[Capability::CAP_SYS_ADMIN]
+    } else {
+        &[]
+    };
+    move || {
+        if let Err(error) = privilege::reduce_to(more) {
+            tracing::warn!("capabilities that are not needed {work} are kept: {error}");
         }
     }
 }

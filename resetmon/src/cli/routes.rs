@@ -5,20 +5,22 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
+use super::gateways::wanted;
 use super::session;
 use crate::config::Config;
 use crate::export::terminal::columns;
 use crate::pipeline::since_boot;
 use crate::routes::discovery::{Discovery, Found};
-use crate::routes::resolve::resolve;
+use crate::routes::resolve::follower::Follower;
 use crate::routes::source;
 use crate::routes::table::{Gateway, Route, RouteTable};
 use crate::text::printable;
 
-/// How long the look-up of one host name may take.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the look-ups of all host names may take.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Options of `resetmon routes`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
     let config = session::load_config(args.config.as_deref())?;
     let (found, warnings) = session::block_on(async {
         let found = look(&config).await?;
-        let warnings = warnings(&config, &found).await;
+        let warnings = warnings(&config, &found).await?;
         Ok((found, warnings))
     })?;
     let views = views(&config, &found, args.gateway.as_deref());
@@ -150,17 +152,19 @@ fn view(gateway: &Gateway) -> View {
 }
 
 /// Where the gateways together cannot be told apart.
-async fn warnings(config: &Config, found: &[Found]) -> Vec<String> {
-    let found = found.iter().map(|found| found.gateway.clone());
-    let gateways = config.gateways.iter().cloned().chain(found);
+async fn warnings(config: &Config, found: &[Found]) -> anyhow::Result<Vec<String>> {
+    let of_found = found.iter().map(|found| found.gateway.clone());
+    let gateways = config.gateways.iter().cloned().chain(of_found);
     let gateways = gateways.map(|gateway| Gateway {
         not_understood: Vec::new(),
         ..gateway
     });
     let table = RouteTable::new(gateways.collect());
-    let answers = resolve(table.host_names(), RESOLVE_LIMIT).await;
-    let table = table.with_addresses(&answers.addresses, since_boot());
-    table.warnings().iter().map(|text| safe(text)).collect()
+    let follower = Follower::start(PathBuf::from("/proc"), || {})
+        .context("no thread can be started to look host names up")?;
+    let answers = follower.once(wanted(&table, found), RESOLVE_LIMIT).await;
+    let table = table.with_addresses(&answers, since_boot());
+    Ok(table.warnings().iter().map(|text| safe(text)).collect())
 }
 
 /// Names come from files of others: nothing in them steers a terminal.

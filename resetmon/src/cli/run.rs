@@ -38,6 +38,7 @@ use crate::pipeline::{Pipeline, pump};
 use crate::reconcile::{Reconciler, Summary, Tracing};
 use crate::reset::{Reset, Sender};
 use crate::routes::discovery::Found;
+use crate::routes::table::RouteTable;
 
 /// Options of `resetmon run`.
 #[derive(Debug, clap::Args)]
@@ -130,7 +131,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     let take = |reset: Reset| books.reset(&reset);
     gateways.first_look(&config, &mut pipeline).await;
-    page.show_gateways(gateways.found());
+    page.show_gateways(gateways.found(), pipeline.routes());
     loop {
         tokio::select! {
             request = signals.next() => match request {
@@ -161,7 +162,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             },
             change = gateways.next() => {
                 gateways.apply(change, &mut pipeline);
-                page.show_gateways(gateways.found());
+                page.show_gateways(gateways.found(), pipeline.routes());
             }
             result = pump(&mut ring, &mut pipeline, take) => {
                 result.context("the ring buffer cannot be read")?;
@@ -361,6 +362,7 @@ struct AgentPages {
     lost: Vec<String>,
     probes: Vec<ProbeStatus>,
     gateways: Mutex<Vec<GatewayStatus>>,
+    host_names: Mutex<Vec<String>>,
     sent: Mutex<Option<Summary>>,
 }
 
@@ -403,12 +405,13 @@ impl AgentPages {
             lost,
             probes,
             gateways: Mutex::default(),
+            host_names: Mutex::default(),
             sent: Mutex::new(None),
         }
     }
 
-    /// Takes over which gateways were found.
-    fn show_gateways(&self, found: &[Found]) {
+    /// Takes over which gateways were found, and what is wrong with the names of their routes.
+    fn show_gateways(&self, found: &[Found], routes: &RouteTable) {
         let status = |found: &Found| GatewayStatus {
             gateway: found.gateway.name.to_string(),
             pid: found.pid,
@@ -419,6 +422,10 @@ impl AgentPages {
         };
         let gateways = found.iter().map(status).collect();
         *self.gateways.lock().unwrap_or_else(PoisonError::into_inner) = gateways;
+        *self
+            .host_names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = routes.about_hosts();
     }
 
     /// Takes over what the comparison with the kernel came to.
@@ -493,6 +500,11 @@ impl Pages for AgentPages {
             probes: self.probes.clone(),
             gateways: self
                 .gateways
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            host_names: self
+                .host_names
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),

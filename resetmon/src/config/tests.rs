@@ -443,7 +443,7 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     let table = crate::routes::table::RouteTable::new(config.gateways);
     assert_eq!(
         table.warnings(),
-        ["host api.example.com is not resolved: it matches nothing"]
+        ["host api.example.com of edge is not resolved: it matches nothing"]
     );
     let long = Config::REFERENCE.lines().find(|line| line.len() > 100);
     assert_eq!(long, None, "fits --help");

@@ -75,6 +75,7 @@ pub(crate) fn propagated() -> Propagated {
             gateway: Arc::from("edge"),
             route: Arc::from("/api/pay"),
             upstream: Arc::default(),
+            host: None,
             leg: Leg::Downstream,
         }),
         cause: Cause::ClientCanceled,
@@ -157,6 +158,7 @@ pub(crate) fn received() -> Reset {
             gateway: Arc::from("edge"),
             route: Arc::from("/api/pay"),
             upstream: Arc::from("payments"),
+            host: None,
             leg: Leg::Upstream,
         }),
         diagnosis: Diagnosis {

@@ -1,11 +1,14 @@
 //! Gateways found by themselves: which processes are one, and what each says of itself now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::address::Endpoint;
+use super::files::{FileError, Stamp};
 use super::instance::{Family, Instance, Member};
+use super::resolve::resolver::Resolver;
 use super::source::{Reading, Source};
 use super::table::{Gateway, ProcessPattern};
 
@@ -56,6 +59,10 @@ struct Known {
     error: Option<String>,
     /// Since when the process is gone.
     gone: Option<Instant>,
+    /// How it resolves host names, or why that is not known.
+    resolver: Option<Result<Arc<Resolver>, String>>,
+    /// What [`Self::resolver`] was read from.
+    stamps: [Option<Stamp>; 3],
 }
 
 /// A gateway as it stands, for the table and for `resetmon routes`.
@@ -115,8 +122,10 @@ impl Discovery {
         for known in &mut self.found {
             if known.gone.is_none() {
                 known.read(self.sources[known.source].as_ref()).await;
+                known.read_resolver();
             }
         }
+        self.share_resolvers();
         Ok(before != self.found())
     }
 
@@ -159,7 +168,13 @@ impl Discovery {
 
     fn describe(&self, known: &Known) -> Found {
         let kind = self.sources[known.source].kind();
-        let reading = known.reading.clone().unwrap_or_default();
+        let mut reading = known.reading.clone().unwrap_or_default();
+        if let Some(Err(why)) = &known.resolver {
+            reading.not_understood.push(format!(
+                "host names are looked up as resetmon itself does, not as the gateway: {why}"
+            ));
+        }
+        let resolver = known.resolver.as_ref().and_then(|read| read.as_ref().ok());
         let exe = known.instance.exe.to_string_lossy().into_owned();
         let name = known.name.clone().or(reading.name);
         Found {
@@ -173,6 +188,7 @@ impl Discovery {
                 listeners: reading.listeners,
                 routes: reading.routes,
                 upstreams: reading.upstreams,
+                resolver: resolver.map(Arc::clone),
                 not_understood: reading.not_understood,
             },
             kind,
@@ -192,6 +208,19 @@ impl Discovery {
         let name = ["POD_NAME", "HOSTNAME"];
         let mut names = name.iter().filter_map(|name| known.instance.variable(name));
         names.next().map(str::to_owned)
+    }
+
+    /// Makes equal resolvers one: they become keys of many tables.
+    fn share_resolvers(&mut self) {
+        let mut seen: HashSet<Arc<Resolver>> = HashSet::new();
+        for known in &mut self.found {
+            if let Some(Ok(resolver)) = &mut known.resolver {
+                match seen.get(resolver) {
+                    Some(equal) => *resolver = Arc::clone(equal),
+                    None => _ = seen.insert(Arc::clone(resolver)),
+                }
+            }
+        }
     }
 
     /// Notes who is gone, and forgets who has long been.
@@ -282,6 +311,8 @@ impl Discovery {
             reading: None,
             error: None,
             gone: None,
+            resolver: None,
+            stamps: [None; 3],
         })
     }
 }
@@ -301,6 +332,41 @@ impl Known {
             Err(error) => self.error = Some(error.to_string()),
         }
         self.generation = generation;
+    }
+}
+
+impl Known {
+    /// Reads how the gateway resolves names, if it has names to resolve and something has changed.
+    fn read_resolver(&mut self) {
+        let Some(reading) = &self.reading else { return };
+        let is_host = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Host { .. });
+        let mut endpoints = reading.upstreams.iter().flat_map(|one| &one.endpoints);
+        if !endpoints.any(is_host) {
+            self.resolver = None;
+            return;
+        }
+        let read = || {
+            let files = self.instance.files()?;
+            let stamps = Resolver::stamps(&files);
+            let servers = &reading.name_servers;
+            let netns = self.instance.other_netns();
+            if let Some(Ok(known)) = &self.resolver
+                && (known.netns, &known.program_servers, self.stamps) == (netns, servers, stamps)
+            {
+                return Ok((Arc::clone(known), stamps));
+            }
+            let resolver = Resolver::read(&files, netns, servers.clone())?;
+            Ok((Arc::new(resolver), stamps))
+        };
+        match read() {
+            Ok((resolver, stamps)) => {
+                self.resolver = Some(Ok(resolver));
+                self.stamps = stamps;
+            }
+            // What is known stays: a gateway that ends has no files any more.
+            Err(_) if matches!(self.resolver, Some(Ok(_))) => {}
+            Err::<_, FileError>(error) => self.resolver = Some(Err(error.to_string())),
+        }
     }
 }
 

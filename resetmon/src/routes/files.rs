@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, open, openat2};
@@ -38,6 +39,9 @@ pub enum FileError {
         reason: String,
     },
 }
+
+/// One state of a file: device, inode, size, and the last change of content and of the file itself.
+pub type Stamp = (u64, u64, u64, [i64; 2], [i64; 2]);
 
 fn remedy(reason: Errno) -> &'static str {
     match reason {
@@ -95,6 +99,20 @@ impl Files {
     #[must_use]
     pub fn exists(&self, path: &Path) -> bool {
         self.at(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
+    /// What tells one state of the file at `path` from the next; `None` if there is none.
+    #[must_use]
+    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
+        let file = self.at(path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let file = File::from(file).metadata().ok()?;
+        Some((
+            file.dev(),
+            file.ino(),
+            file.size(),
+            [file.mtime(), file.mtime_nsec()],
+            [file.ctime(), file.ctime_nsec()],
+        ))
     }
 
     /// Names in the directory at `path`, sorted, without `.` and `..`.

@@ -167,6 +167,14 @@ impl Instance {
         joined.unwrap_or_else(|_| Err(std::io::Error::other("the connecting thread panicked")))
     }
 
+    /// Inode of its network namespace if that is known and another than this process's.
+    #[must_use]
+    pub fn other_netns(&self) -> Option<u32> {
+        let own = std::fs::metadata(self.proc_root.join("self/ns/net"));
+        let own = own.is_ok_and(|own| own.ino() == u64::from(self.netns));
+        (self.netns != 0 && !own).then_some(self.netns)
+    }
+
     /// True if the process has this process's network namespace.
     fn shares_network(&self) -> std::io::Result<bool> {
         let own = std::fs::read_link(self.proc_root.join("self/ns/net"))?;

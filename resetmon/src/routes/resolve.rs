@@ -1,78 +1,72 @@
-//! Host names of endpoints to addresses, by the node's resolver.
+//! Host names of endpoints to addresses, for each gateway as it does so itself.
+//!
+//! A gateway's [`resolver::Resolver`] is what its files and its network namespace say; gateways of
+//! which none is known share the agent's own. [`follower::Follower`] looks the names up as long as
+//! their TTL says.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+pub mod follower;
+pub mod hosts_file;
+pub mod lookup;
+pub mod name_switch;
+pub mod resolv_conf;
+pub mod resolver;
+mod round;
+mod schedule;
 
-/// Addresses by host name.
-pub type Addresses = HashMap<Arc<str>, Vec<IpAddr>>;
+use resolver::Resolver;
 
-/// What one round of look-ups gave.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Resolution {
-    /// Addresses of every name that has some, sorted.
-    pub addresses: Addresses,
-    /// `(name, reason)` of every other, sorted.
-    pub failed: Vec<(Arc<str>, String)>,
+/// A host name, and by whom it is resolved: two gateways may get different addresses for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostKey {
+    /// `None`: the agent's own.
+    pub resolver: Option<Arc<Resolver>>,
+    /// Lower case, without a final dot.
+    pub name: Arc<str>,
 }
 
-/// Looks all `names` up at once, each for at most `limit`.
-///
-/// Uses getaddrinfo on tokio's blocking threads; one that hangs outlives its
-/// limit, so shut the runtime down with a time limit too.
-pub async fn resolve(names: impl IntoIterator<Item = Arc<str>>, limit: Duration) -> Resolution {
-    let mut lookups = JoinSet::new();
-    for name in names {
-        lookups.spawn(async move {
-            let answer = timeout(limit, tokio::net::lookup_host((name.as_ref(), 0)))
-                .await
-                .map_err(|_| format!("no answer within {limit:?}"))
-                .and_then(|answer| answer.map_err(|error| error.to_string()))
-                .map(|found| found.map(|address| address.ip().to_canonical()).collect());
-            (name, answer)
-        });
-    }
-    let mut resolution = Resolution::default();
-    // A look-up that panicked would be tokio's own defect; its name then just keeps what it had.
-    while let Some(Ok((name, answer))) = lookups.join_next().await {
-        match answer {
-            Ok(found) => {
-                let mut found: Vec<IpAddr> = found;
-                found.sort_unstable();
-                found.dedup();
-                if found.is_empty() {
-                    resolution.failed.push((name, "no address".to_owned()));
-                } else {
-                    resolution.addresses.insert(name, found);
-                }
-            }
-            Err(reason) => resolution.failed.push((name, reason)),
+/// What one look-up of a name gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The name.
+    pub host: HostKey,
+    /// Its addresses, at least one; else why there is none.
+    pub found: Result<Vec<IpAddr>, String>,
+    /// What of the look-up was done otherwise than the gateway does it.
+    pub notes: Arc<[String]>,
+}
+
+impl HostKey {
+    /// A name for the agent's own resolver.
+    #[must_use]
+    pub fn own(name: &str) -> Self {
+        Self {
+            resolver: None,
+            name: name.into(),
         }
     }
-    resolution.failed.sort();
-    resolution
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Answer {
+    /// These addresses.
+    #[must_use]
+    pub fn found(host: HostKey, addresses: Vec<IpAddr>) -> Self {
+        Self {
+            host,
+            found: Ok(addresses),
+            notes: Arc::default(),
+        }
+    }
 
-    #[tokio::test]
-    async fn what_resolves_and_what_does_not() {
-        let names = ["localhost", "127.0.0.1", "a..b"].map(Arc::from);
-        let resolution = resolve(names, Duration::from_secs(30)).await;
-        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
-        assert_eq!(resolution.addresses["127.0.0.1"], [loopback]);
-        assert!(
-            resolution.addresses["localhost"]
-                .iter()
-                .all(IpAddr::is_loopback)
-        );
-        let failed: Vec<&str> = resolution.failed.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(failed, ["a..b"]);
+    /// No address, and why.
+    #[must_use]
+    pub fn failed(host: HostKey, reason: String) -> Self {
+        Self {
+            host,
+            found: Err(reason),
+            notes: Arc::default(),
+        }
     }
 }

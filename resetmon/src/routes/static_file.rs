@@ -78,6 +78,7 @@ fn gateway(entry: GatewayEntry, problems: &mut Problems) -> Option<Gateway> {
         routes,
         upstreams,
         name,
+        resolver: None,
         not_understood: Vec::new(),
     })
 }

@@ -3,7 +3,7 @@
 //! Pure: names are resolved outside (see [`super::resolve`]) and handed in. Nothing is guessed:
 //! where several answers fit equally well, the label is the sorted set of them, joined by `|`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::{Endpoint, Listener};
-use super::resolve::Addresses;
+use super::resolve::resolver::Resolver;
+use super::resolve::{Answer, HostKey};
 use crate::kernel::observation::Role;
 use crate::reset::{Leg, Process, RouteMatch};
 
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub routes: Vec<Route>,
     /// Its upstreams.
     pub upstreams: Vec<Upstream>,
+    /// How it resolves the host names of its upstreams; `None`: as the agent does.
+    pub resolver: Option<Arc<Resolver>>,
     /// What the source could not read, for the operator.
     pub not_understood: Vec<String>,
 }
@@ -106,10 +109,17 @@ impl RouteTable {
         &self.index.gateways
     }
 
-    /// The host names to resolve, sorted.
+    /// The host names to resolve, sorted by name.
     #[must_use]
-    pub fn host_names(&self) -> Vec<Arc<str>> {
-        self.hosts.names()
+    pub fn host_names(&self) -> Vec<HostKey> {
+        self.hosts.keys()
+    }
+
+    /// What goes wrong with host names, and what of them is looked up otherwise than the gateways
+    /// do it: a sentence each, with the gateways' names.
+    #[must_use]
+    pub fn about_hosts(&self) -> Vec<String> {
+        self.find_about_hosts()
     }
 
     /// What was not understood, and where the table cannot tell two things apart.
@@ -120,25 +130,22 @@ impl RouteTable {
         self.find_warnings()
     }
 
-    /// The table with new answers of the resolver, got `at` (since boot).
+    /// The table with new answers of the resolvers, got `at` (since boot).
     ///
     /// A name without an answer keeps its addresses. Addresses that a name no longer has stay
     /// valid for connections opened before, and for others behind every current one.
     #[must_use]
-    pub fn with_addresses(&self, addresses: &Addresses, at: Duration) -> Self {
-        Self {
-            index: Arc::clone(&self.index),
-            hosts: self.hosts.answered(&self.index, addresses, at),
-        }
+    pub fn with_addresses(mut self, answers: &[Answer], at: Duration) -> Self {
+        self.hosts.answer(&self.index, answers, at);
+        self
     }
 
     /// The table with the addresses that an earlier one knew, for a reload.
     #[must_use]
-    pub fn with_addresses_of(&self, earlier: &Self) -> Self {
-        Self {
-            index: Arc::clone(&self.index),
-            hosts: self.hosts.inherited(&self.index, &earlier.hosts),
-        }
+    pub fn with_addresses_of(mut self, earlier: &Self) -> Self {
+        self.hosts
+            .inherit(&self.index, &earlier.hosts, &earlier.index);
+        self
     }
 
     /// Gateway, route, upstream and leg of a connection; `None` if it is no gateway's.
@@ -207,10 +214,10 @@ impl RouteTable {
             }
         }
         if ends.role != Some(Role::Server) {
-            let places = self.serving(ends, &fit);
-            let gateway = places.first()?.gateway;
-            let unique = places.iter().all(|place| place.gateway == gateway);
-            return (unique || ties == Ties::Joined).then(|| self.upstream(&places));
+            let serving = self.serving(ends, &fit);
+            let gateway = serving.places.first()?.gateway;
+            let unique = serving.places.iter().all(|place| place.gateway == gateway);
+            return (unique || ties == Ties::Joined).then(|| self.upstream(serving));
         }
         None
     }
@@ -240,6 +247,7 @@ impl RouteTable {
             gateway: self.gateway_label(named.iter().copied()),
             route: Arc::default(),
             upstream: Arc::default(),
+            host: None,
             leg,
         })
     }
@@ -278,7 +286,7 @@ impl RouteTable {
 
     /// The upstreams that have `ends.remote` as an endpoint: by the longest prefix, with the port
     /// before without, by the address of a host name that was valid at the time before others.
-    fn serving(&self, ends: &Ends, fit: &impl Fn(usize) -> bool) -> Vec<Place> {
+    fn serving(&self, ends: &Ends, fit: &impl Fn(usize) -> bool) -> Serving {
         let (address, port) = ends.remote;
         let whole = IpNet::from(address);
         let mut covering: Vec<_> = self.index.networks.cover(&whole).collect();
@@ -292,15 +300,22 @@ impl RouteTable {
             let named = hosts.and_then(|ports| ports.get(&key));
             let named = named.into_iter().flatten();
             let all = written
-                .map(|place| (Standing::Then, *place))
-                .chain(named.map(|target| (target.validity.at(ends.opened), target.place)));
-            let fitting: Vec<_> = all.filter(|(_, place)| fit(place.gateway)).collect();
-            if let Some(best) = fitting.iter().map(|(standing, _)| *standing).min() {
-                let best = fitting.iter().filter(|(standing, _)| *standing == best);
-                let mut places: Vec<Place> = best.map(|(_, place)| *place).collect();
+                .map(|place| (Standing::Then, *place, None))
+                .chain(named.map(|target| {
+                    let standing = target.validity.at(ends.opened);
+                    (standing, target.place, Some(&target.name))
+                }));
+            let fitting: Vec<_> = all.filter(|(_, place, _)| fit(place.gateway)).collect();
+            if let Some(best) = fitting.iter().map(|(standing, ..)| *standing).min() {
+                let best = fitting.iter().filter(|(standing, ..)| *standing == best);
+                let mut places: Vec<Place> = best.clone().map(|(_, place, _)| *place).collect();
                 places.sort_unstable();
                 places.dedup();
-                return places;
+                let hosts: BTreeSet<_> = best.filter_map(|(.., name)| name.cloned()).collect();
+                return Serving {
+                    places,
+                    host: (!hosts.is_empty()).then(|| joined(hosts)),
+                };
             }
         }
         for (_, ports) in covering.into_iter().rev() {
@@ -308,11 +323,14 @@ impl RouteTable {
                 let places = ports.get(&key).into_iter().flatten();
                 let fitting: Vec<_> = places.filter(|place| fit(place.gateway)).copied().collect();
                 if !fitting.is_empty() {
-                    return fitting;
+                    return Serving {
+                        places: fitting,
+                        host: None,
+                    };
                 }
             }
         }
-        Vec::new()
+        Serving::default()
     }
 
     /// The client leg. A single route is known by there being no other.
@@ -328,15 +346,17 @@ impl RouteTable {
             gateway: self.gateway_label(gateways.keys().copied()),
             route,
             upstream: Arc::default(),
+            host: None,
             leg: Leg::Downstream,
         }
     }
 
-    fn upstream(&self, places: &[Place]) -> RouteMatch {
+    fn upstream(&self, serving: Serving) -> RouteMatch {
+        let places = &serving.places;
         let name =
             |place: &Place| &self.index.gateways[place.gateway].upstreams[place.upstream].name;
         let shared = |place: &Place| &self.index.shared[place.gateway][place.upstream];
-        let route = match places {
+        let route = match &places[..] {
             [one] => Arc::clone(&shared(one).label),
             _ => joined(
                 places
@@ -348,6 +368,7 @@ impl RouteTable {
             gateway: self.gateway_label(places.iter().map(|place| place.gateway)),
             route,
             upstream: joined(places.iter().map(|place| Arc::clone(name(place)))),
+            host: serving.host,
             leg: Leg::Upstream,
         }
     }
@@ -363,6 +384,15 @@ struct Ends {
     local: (IpAddr, u16),
     remote: (IpAddr, u16),
     opened: Option<Duration>,
+}
+
+/// What a remote end serves.
+#[derive(Default)]
+struct Serving {
+    /// The upstreams, sorted, each once.
+    places: Vec<Place>,
+    /// The host name by which they have it, if it is one.
+    host: Option<Arc<str>>,
 }
 
 /// What becomes of a match that several gateways have in common.

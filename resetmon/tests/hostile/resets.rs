@@ -63,6 +63,7 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
             gateway: text(random),
             route: text(random),
             upstream: text(random),
+            host: None,
             leg: random.choose(Leg::ALL),
         }),
         diagnosis,

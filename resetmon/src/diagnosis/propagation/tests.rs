@@ -40,6 +40,7 @@ fn reset(id: u64, observation: Observation, leg: Leg, cause: Cause) -> Reset {
             gateway: "edge".into(),
             route: "/".into(),
             upstream: Arc::default(),
+            host: None,
             leg,
         }),
         diagnosis,

@@ -40,6 +40,8 @@ pub struct StatusPage {
     pub probes: Vec<ProbeStatus>,
     /// Gateways that were found by themselves.
     pub gateways: Vec<GatewayStatus>,
+    /// What goes wrong with the host names of their upstreams, one sentence each.
+    pub host_names: Vec<String>,
     /// Totals since the start: resets, events lost …
     pub counts: BTreeMap<String, u64>,
     /// Resets sent, by the kernel's count and by ours; `None` before the first comparison.
@@ -248,6 +250,12 @@ impl StatusPage {
                 Some(error) => writeln!(text, "; cannot be read now: {error}"),
                 None => writeln!(text),
             };
+        }
+        if !self.host_names.is_empty() {
+            let _ = writeln!(text, "\nhost names:");
+        }
+        for line in &self.host_names {
+            let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "\ncounts:");
         for (name, count) in &self.counts {

@@ -222,6 +222,7 @@ impl<'a> Building<'a> {
             listeners,
             routes: self.routes.into_values().collect(),
             upstreams: self.upstreams.into_values().collect(),
+            resolver: None,
             not_understood: self.notes.into_iter().collect(),
         }
     }

@@ -98,6 +98,7 @@ fn gateway(
         listeners: plane.all_listeners(services),
         routes: routes.into_values().collect(),
         upstreams: upstreams.into_values().collect(),
+        resolver: None,
         not_understood: notes.into_iter().collect(),
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::{Index, Place};
-use crate::routes::resolve::Addresses;
+use crate::routes::resolve::{Answer, HostKey};
+use crate::routes::table::{Gateway, ProcessPattern};
 
 /// Former addresses kept for one host name. Connections outlive a change in DNS; providers that
 /// rotate through large pools would otherwise grow the table for ever.
@@ -15,14 +16,16 @@ const FORMER_ADDRESSES: usize = 256;
 /// Every name of a table, and which upstreams its addresses stand for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
-    names: HashMap<Arc<str>, HostAddresses>,
+    names: HashMap<HostKey, HostAddresses>,
     targets: HashMap<IpAddr, BTreeMap<Option<u16>, Vec<HostTarget>>>,
 }
 
 /// An upstream that an address stands for, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostTarget {
     pub(super) place: Place,
+    /// The name that has the address.
+    pub(super) name: Arc<str>,
     pub(super) validity: Validity,
 }
 
@@ -69,46 +72,78 @@ impl Hosts {
         let names = index.hosts.keys();
         Self {
             names: names
-                .map(|name| (Arc::clone(name), HostAddresses::default()))
+                .map(|key| (key.clone(), HostAddresses::default()))
                 .collect(),
             targets: HashMap::new(),
         }
     }
 
-    /// Every name, sorted.
-    pub(super) fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<_> = self.names.keys().cloned().collect();
-        names.sort_unstable();
-        names
+    /// Every name, sorted by it.
+    pub(super) fn keys(&self) -> Vec<HostKey> {
+        let mut keys: Vec<_> = self.names.keys().cloned().collect();
+        let rank = |key: &HostKey| key.resolver.as_ref().map(|resolver| resolver.rank());
+        keys.sort_by(|one, other| (&one.name, rank(one)).cmp(&(&other.name, rank(other))));
+        keys
     }
 
-    /// `name` has an address now.
-    pub(super) fn is_resolved(&self, name: &str) -> bool {
-        self.names
-            .get(name)
-            .is_some_and(|host| host.current().next().is_some())
+    /// Why `key` has no address, or why those that it has are not the latest; `None` where all is
+    /// well.
+    pub(super) fn trouble(&self, key: &HostKey) -> Option<String> {
+        let host = self.names.get(key)?;
+        let resolved = host.current().next().is_some();
+        match (&host.failure, resolved) {
+            (None, true) => None,
+            (None, false) => Some("is not resolved: it matches nothing".to_owned()),
+            (Some(why), false) => Some(format!("is not resolved ({why}): it matches nothing")),
+            (Some(why), true) => Some(format!("keeps the addresses that it had: {why}")),
+        }
     }
 
-    /// The same with answers got `at` (since boot). A name without one keeps its addresses.
-    pub(super) fn answered(&self, index: &Index, answers: &Addresses, at: Duration) -> Self {
-        let mut names = self.names.clone();
-        for (name, host) in &mut names {
-            if let Some(found) = answers.get(name).filter(|found| !found.is_empty()) {
-                host.replace(found, at);
+    /// What of the look-ups of `key` was done otherwise than its gateway does it.
+    pub(super) fn notes(&self, key: &HostKey) -> &[String] {
+        self.names.get(key).map_or(&[], |host| &host.notes)
+    }
+
+    /// Takes over answers got `at` (since boot). A name without an address keeps those that it had.
+    pub(super) fn answer(&mut self, index: &Index, answers: &[Answer], at: Duration) {
+        let mut changed = false;
+        for answer in answers {
+            let Some(host) = self.names.get_mut(&answer.host) else {
+                continue;
+            };
+            host.notes = Arc::clone(&answer.notes);
+            host.failure = answer.found.as_ref().err().map(|why| Arc::from(&**why));
+            if let Ok(found) = &answer.found
+                && !found.is_empty()
+            {
+                changed |= host.replace(found, at);
             }
         }
-        Self::with(index, names)
+        if changed {
+            self.aim(index);
+        }
     }
 
-    /// The same with what `earlier` knew.
-    pub(super) fn inherited(&self, index: &Index, earlier: &Self) -> Self {
-        let mut names = self.names.clone();
-        for (name, host) in &mut names {
-            if let Some(known) = earlier.names.get(name) {
+    /// Takes over what `earlier` knew. A gateway whose files have changed keeps what its names
+    /// stood for before.
+    pub(super) fn inherit(&mut self, index: &Index, earlier: &Self, of: &Index) {
+        for (key, host) in &mut self.names {
+            let known = earlier.names.get(key).or_else(|| {
+                let places = index.hosts.get(key)?.iter();
+                let mut gateways = places.map(|(_, place)| &index.gateways[place.gateway]);
+                gateways.find_map(|gateway| {
+                    let same = of.gateways.iter().find(|other| is_same(gateway, other))?;
+                    earlier.names.get(&HostKey {
+                        resolver: same.resolver.clone(),
+                        name: Arc::clone(&key.name),
+                    })
+                })
+            });
+            if let Some(known) = known {
                 host.clone_from(known);
             }
         }
-        Self::with(index, names)
+        self.aim(index);
     }
 
     /// Upstreams that `address` stands for, by port.
@@ -132,23 +167,36 @@ impl Hosts {
         })
     }
 
-    fn with(index: &Index, names: HashMap<Arc<str>, HostAddresses>) -> Self {
-        let mut hosts = Self {
-            names,
-            targets: HashMap::new(),
-        };
-        for (name, host) in &hosts.names {
-            for (port, place) in index.hosts.get(name).into_iter().flatten() {
+    /// Finds out anew which upstreams the addresses stand for.
+    fn aim(&mut self, index: &Index) {
+        self.targets.clear();
+        for (key, host) in &self.names {
+            for (port, place) in index.hosts.get(key).into_iter().flatten() {
                 for (address, validity) in &host.addresses {
-                    let ports = hosts.targets.entry(*address).or_default();
+                    let ports = self.targets.entry(*address).or_default();
                     ports.entry(*port).or_default().push(HostTarget {
                         place: *place,
+                        name: Arc::clone(&key.name),
                         validity: *validity,
                     });
                 }
             }
         }
-        hosts
+    }
+}
+
+/// True if two descriptions, one of them later, are of one gateway.
+fn is_same(one: &Gateway, other: &Gateway) -> bool {
+    let tree = |gateway: &Gateway| {
+        let mut patterns = gateway.processes.iter();
+        patterns.find_map(|pattern| match pattern {
+            ProcessPattern::Tree(pid) => Some(*pid),
+            _ => None,
+        })
+    };
+    match (tree(one), tree(other)) {
+        (None, None) => one.name == other.name && one.processes == other.processes,
+        (one, other) => one == other,
     }
 }
 
@@ -158,6 +206,9 @@ struct HostAddresses {
     addresses: BTreeMap<IpAddr, Validity>,
     /// When the latest answer came.
     asked: Option<Duration>,
+    /// Why there has been none since.
+    failure: Option<Arc<str>>,
+    notes: Arc<[String]>,
 }
 
 impl HostAddresses {
@@ -166,12 +217,16 @@ impl HostAddresses {
         self.addresses.iter().filter(current).map(|(ip, _)| ip)
     }
 
-    /// Takes over an answer got `at`.
+    /// Takes over an answer got `at`; true if that makes a difference.
     ///
     /// What has changed did so at some time since the answer before. An address that comes back
     /// counts as if it had stayed: pools that rotate show only a part of themselves at a time.
-    fn replace(&mut self, found: &[IpAddr], at: Duration) {
+    fn replace(&mut self, found: &[IpAddr], at: Duration) -> bool {
         let found: BTreeSet<IpAddr> = found.iter().map(IpAddr::to_canonical).collect();
+        let since = self.asked.replace(at).unwrap_or_default();
+        if self.current().eq(&found) {
+            return false;
+        }
         for (address, validity) in &mut self.addresses {
             validity.until = match validity.until {
                 _ if found.contains(address) => None,
@@ -179,13 +234,12 @@ impl HostAddresses {
                 gone => gone,
             };
         }
-        let since = self.asked.unwrap_or_default();
         for address in found {
             let fresh = Validity { since, until: None };
             self.addresses.entry(address).or_insert(fresh);
         }
-        self.asked = Some(at);
         self.forget();
+        true
     }
 
     /// Forgets the addresses that went first, where there are too many.

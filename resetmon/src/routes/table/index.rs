@@ -9,6 +9,7 @@ use prefix_trie::joint::JointPrefixMap;
 
 use super::label::joined;
 use super::{Endpoint, Gateway};
+use crate::routes::resolve::HostKey;
 
 /// A local address (`None`: every one of both families) and port.
 pub(super) type ListenKey = (Option<IpAddr>, u16);
@@ -22,7 +23,7 @@ pub(super) struct Index {
     /// The upstreams behind an address or prefix, by port, in the order of the gateways.
     pub(super) networks: JointPrefixMap<IpNet, BTreeMap<Option<u16>, Vec<Place>>>,
     /// The upstreams behind a host name, with the port.
-    pub(super) hosts: HashMap<Arc<str>, Vec<(Option<u16>, Place)>>,
+    pub(super) hosts: HashMap<HostKey, Vec<(Option<u16>, Place)>>,
     /// By gateway and upstream.
     pub(super) shared: Vec<Vec<Shared>>,
 }
@@ -84,7 +85,7 @@ impl Index {
                     upstream,
                 };
                 for endpoint in &described.endpoints {
-                    index.add_endpoint(endpoint, place);
+                    index.add_endpoint(endpoint, gateway, place);
                 }
             }
         }
@@ -120,7 +121,7 @@ impl Index {
         }
     }
 
-    fn add_endpoint(&mut self, endpoint: &Endpoint, place: Place) {
+    fn add_endpoint(&mut self, endpoint: &Endpoint, gateway: &Gateway, place: Place) {
         match endpoint {
             Endpoint::Network { network, port } => {
                 let ports = self.networks.entry(network.trunc()).or_default();
@@ -132,7 +133,11 @@ impl Index {
                 }
             }
             Endpoint::Host { name, port } => {
-                let places = self.hosts.entry(Arc::clone(name)).or_default();
+                let key = HostKey {
+                    resolver: gateway.resolver.clone(),
+                    name: Arc::clone(name),
+                };
+                let places = self.hosts.entry(key).or_default();
                 places.push((*port, place));
             }
         }

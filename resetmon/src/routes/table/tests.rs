@@ -55,6 +55,7 @@ fn gateway(
                 endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
             })
             .collect(),
+        resolver: None,
         not_understood: Vec::new(),
     }
 }
@@ -80,6 +81,7 @@ fn ask(
             gateway,
             route,
             upstream,
+            host: _,
             leg,
         } = found;
         format!("{gateway} {leg} {route} {upstream}")
@@ -488,7 +490,7 @@ fn warnings_name_what_does_not_fit() {
             "gateway g: upstream a connects to the gateway's own listener :80",
             "gateway g: upstream a connects to the gateway's own listener 10.0.0.9:81",
             "gateway g: upstream a connects to the gateway's own listener 0.0.0.0:82",
-            "host nowhere.internal is not resolved: it matches nothing",
+            "host nowhere.internal of g is not resolved: it matches nothing",
         ]
     );
     assert!(

@@ -10,6 +10,7 @@ use super::index::Place;
 use super::label::{SHOWN, listed};
 use super::pattern::Patterns as _;
 use super::{Endpoint, Gateway, Listener, RouteTable};
+use crate::routes::resolve::HostKey;
 
 /// Warnings of one kind at most; of the rest it says how many there are.
 const MOST: usize = 100;
@@ -29,12 +30,39 @@ impl RouteTable {
         warnings.extend(bounded(self.about_labels()));
         warnings.extend(bounded(self.about_listeners()));
         warnings.extend(bounded(self.about_endpoints()));
-        let unresolved = self.host_names().into_iter();
-        let unresolved = unresolved.filter(|name| !self.hosts.is_resolved(name));
-        let unresolved =
-            unresolved.map(|name| format!("host {name} is not resolved: it matches nothing"));
-        warnings.extend(bounded(unresolved.collect()));
+        warnings.extend(self.find_about_hosts());
         warnings
+    }
+
+    /// Names without the latest addresses, then what is done otherwise than the gateways do it.
+    pub(super) fn find_about_hosts(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let mut notes: BTreeMap<&str, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for (key, gateways) in self.users() {
+            if let Some(trouble) = self.hosts.trouble(&key) {
+                let gateways = listed(gateways.iter().cloned());
+                troubles.push(format!("host {} of {gateways} {trouble}", key.name));
+            }
+            for note in self.hosts.notes(&key) {
+                notes.entry(note).or_default().extend(gateways.clone());
+            }
+        }
+        troubles.sort_unstable();
+        let notes = notes.into_iter();
+        let notes = notes.map(|(note, gateways)| format!("gateway {}: {note}", listed(gateways)));
+        let mut all = bounded(troubles);
+        all.extend(bounded(notes.collect()));
+        all
+    }
+
+    /// Every host name, with the names of the gateways that have it.
+    fn users(&self) -> impl Iterator<Item = (HostKey, BTreeSet<Arc<str>>)> {
+        self.host_names().into_iter().map(|key| {
+            let places = self.index.hosts.get(&key).into_iter().flatten();
+            let gateway = |place: &Place| Arc::clone(&self.index.gateways[place.gateway].name);
+            let gateways = places.map(|(_, place)| gateway(place)).collect();
+            (key, gateways)
+        })
     }
 
     /// Labels that leave names out.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use resetmon::kernel::observation::Role;
 use resetmon::reset::{Leg, Process, RouteMatch};
-use resetmon::routes::resolve::Addresses;
+use resetmon::routes::resolve::{Answer, HostKey};
 use resetmon::routes::table::{Connection, Gateway, ProcessPattern, Route, RouteTable, Upstream};
 
 use crate::random::Random;
@@ -73,7 +73,7 @@ type Asked = (
 #[derive(Debug)]
 pub(crate) struct Question {
     gateways: Vec<Gateway>,
-    addresses: Vec<Addresses>,
+    answers: Vec<Vec<Answer>>,
     connections: Vec<Asked>,
 }
 
@@ -121,6 +121,7 @@ fn gateway(random: &mut Random, number: usize) -> Gateway {
         listeners: some(random, LISTENERS),
         routes,
         upstreams,
+        resolver: None,
         not_understood: Vec::new(),
     }
 }
@@ -135,15 +136,16 @@ impl Target for Lookups {
         let gateways = (0..=random.below(3))
             .map(|number| gateway(random, number))
             .collect();
-        let addresses = (0..random.below(3))
+        let answers = (0..random.below(3))
             .map(|_| {
-                let mut ips = || -> Vec<IpAddr> {
-                    some(
+                let mut answer = |name: &str| {
+                    let ips: Vec<IpAddr> = some(
                         random,
                         &["10.1.0.1", "10.1.2.3", "::ffff:192.0.2.1", "2001:db8::9"],
-                    )
+                    );
+                    Answer::found(HostKey::own(name), ips)
                 };
-                Addresses::from([("a.example".into(), ips()), ("b.example".into(), ips())])
+                vec![answer("a.example"), answer("b.example")]
             })
             .collect();
         let connections = (0..4)
@@ -182,14 +184,14 @@ impl Target for Lookups {
             .collect();
         Question {
             gateways,
-            addresses,
+            answers,
             connections,
         }
     }
 
     fn check(&mut self, question: &Question) -> bool {
-        let table = built(question.gateways.clone(), &question.addresses);
-        let again = built(question.gateways.clone(), &question.addresses);
+        let table = built(question.gateways.clone(), &question.answers);
+        let again = built(question.gateways.clone(), &question.answers);
         assert_eq!(again.warnings(), table.warnings());
         let mut turned = question.gateways.clone();
         turned.reverse();
@@ -199,7 +201,7 @@ impl Target for Lookups {
             gateway.listeners.reverse();
             gateway.processes.reverse();
         }
-        let turned = built(turned, &question.addresses);
+        let turned = built(turned, &question.answers);
         let reloaded = RouteTable::new(question.gateways.clone()).with_addresses_of(&table);
         let mut found = false;
         for (process, netns, role, local, remote, opened) in &question.connections {
@@ -227,11 +229,11 @@ impl Target for Lookups {
     }
 }
 
-fn built(gateways: Vec<Gateway>, addresses: &[Addresses]) -> RouteTable {
+fn built(gateways: Vec<Gateway>, answers: &[Vec<Answer>]) -> RouteTable {
     let table = RouteTable::new(gateways);
-    let answers = addresses.iter().zip((10..).step_by(10));
-    answers.fold(table, |table, (addresses, seconds)| {
-        table.with_addresses(addresses, Duration::from_secs(seconds))
+    let answers = answers.iter().zip((10..).step_by(10));
+    answers.fold(table, |table, (answers, seconds)| {
+        table.with_addresses(answers, Duration::from_secs(seconds))
     })
 }
 
