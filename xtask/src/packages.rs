@@ -13,7 +13,7 @@ pub(crate) const TOOLCHAIN: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf",
 /// A program that the tests or the benchmark call, and the package it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// The program's name.
+    /// The program's name, or the path of another file that it is not to be without.
     pub(crate) program: &'static str,
     /// The Debian package.
     pub(crate) package: &'static str,
@@ -33,10 +33,15 @@ pub(crate) const TOOLS: [Tool; 9] = [
 ];
 
 /// Every gateway whose configuration the tests read, besides nginx.
-pub(crate) const GATEWAYS: [Tool; 3] = [
+pub(crate) const GATEWAYS: [Tool; 4] = [
     tool("haproxy", "haproxy"),
     tool("apache2", "apache2-bin"),
     tool("caddy", "caddy"),
+    // nginx's `stream`, which is a package of its own.
+    tool(
+        "/usr/lib/nginx/modules/ngx_stream_module.so",
+        "libnginx-mod-stream",
+    ),
 ];
 
 /// Every program that the benchmark calls.
@@ -92,7 +97,10 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 pub(crate) fn missing(tools: Vec<Tool>, dirs: &[PathBuf]) -> Vec<Tool> {
     tools
         .into_iter()
-        .filter(|tool| find_program(tool.program, dirs).is_none())
+        .filter(|tool| match Path::new(tool.program) {
+            file if file.is_absolute() => !file.exists(),
+            _ => find_program(tool.program, dirs).is_none(),
+        })
         .collect()
 }
 
@@ -217,6 +225,14 @@ mod tests {
         for (name, expected) in rows {
             assert_eq!(is_package_list(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn files_count_where_they_are_and_programs_where_they_are_searched() {
+        let tools = ["/dev/null", "/dev/none", "null", "sh"].map(|name| tool(name, "p"));
+        let missing = missing(tools.to_vec(), &["/dev".into(), "/bin".into()]);
+        let missing: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
+        assert_eq!(missing, ["/dev/none", "null"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! nginx: its files, a reload, and a worker that crashes.
 
 use std::fs;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -153,4 +154,82 @@ fn one_process_without_a_master() {
             "127.0.0.1:9001: 127.0.0.1:9001".to_owned(),
         ]
     );
+}
+
+/// The module that has `stream`, where nginx is not built with it.
+const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+#[test]
+fn streams_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let (db, tls, six) = (free_port(), free_port(), free_port());
+    let module = if Path::new(STREAM_MODULE).exists() {
+        format!("load_module {STREAM_MODULE};")
+    } else {
+        String::new()
+    };
+    let conf = |replica: &str| {
+        format!(
+            "user root; worker_processes 2; pid {0}/pid; error_log stderr;
+            {module}
+            events {{ worker_connections 64; }}
+            stream {{
+                upstream db {{ server 127.0.0.1:9001; server {replica} backup; }}
+                map $remote_addr $inner {{ default 127.0.0.1:9003; }}
+                server {{ listen 127.0.0.1:{db}; listen [::1]:{six}; proxy_pass db; }}
+                server {{ listen 127.0.0.1:{tls}; proxy_pass $inner; }}
+                include more/*.conf;
+            }}\n",
+            root.display(),
+        )
+    };
+    fs::create_dir(root.join("more")).unwrap();
+    let more = free_port();
+    fs::write(
+        root.join("more/one.conf"),
+        format!("server {{ listen [::1]:{more}; proxy_pass [::1]:9005; }}\n"),
+    )
+    .unwrap();
+    fs::write(root.join("main.conf"), conf("[::1]:9002")).unwrap();
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(root);
+    command.args(["-e", "stderr", "-c", "main.conf", "-g", "daemon off;"]);
+    let nginx = Program::start(&mut command, &root.join("log"));
+    until_listening(([127, 0, 0, 1], db).into());
+    until("two workers", || workers(&instance(&nginx)).len() == 2);
+
+    let before = instance(&nginx);
+    let shown_before = shown(&read(&Nginx, &before));
+    let expected = |replica: &str| {
+        vec![
+            format!("listeners 127.0.0.1:{db} [::1]:{six} 127.0.0.1:{tls} [::1]:{more}"),
+            format!("stream:{db} [127.0.0.1:{db} [::1]:{six}] -> db"),
+            format!("stream:{tls} [127.0.0.1:{tls}] -> 127.0.0.1:9003"),
+            format!("stream:{more} [[::1]:{more}] -> [::1]:9005"),
+            format!("db: 127.0.0.1:9001 {replica}"),
+            "127.0.0.1:9003: 127.0.0.1:9003".to_owned(),
+            "[::1]:9005: [::1]:9005".to_owned(),
+        ]
+    };
+    assert_eq!(shown_before, expected("[::1]:9002"));
+
+    // A connection over each family reaches what the reading says.
+    for (at, behind) in [
+        (SocketAddr::from(([127, 0, 0, 1], tls)), "127.0.0.1:9003"),
+        (SocketAddr::from((Ipv6Addr::LOCALHOST, more)), "[::1]:9005"),
+    ] {
+        let backend = TcpListener::bind(behind).unwrap();
+        let _client = TcpStream::connect(at).unwrap();
+        backend.accept().unwrap();
+    }
+
+    fs::write(root.join("main.conf"), conf("[::1]:9012")).unwrap();
+    let generation = Nginx.generation(&before);
+    nginx.signal(Signal::HUP);
+    until("a reload", || {
+        Nginx.generation(&instance(&nginx)) != generation
+    });
+    let after = instance(&nginx);
+    assert_eq!(shown(&read(&Nginx, &after)), expected("[::1]:9012"));
 }
