@@ -209,15 +209,20 @@ impl RouteTable {
         if ends.role != Some(Role::Client) {
             let gateways = self.listening(ends.local, &fit);
             if !gateways.is_empty() {
-                return (gateways.len() == 1 || ties == Ties::Joined)
-                    .then(|| self.downstream(&gateways));
+                let each = gateways
+                    .iter()
+                    .map(|(number, route)| self.downstream(&BTreeMap::from([(*number, *route)])));
+                return agreed(each)
+                    .or_else(|| (ties == Ties::Joined).then(|| self.downstream(&gateways)));
             }
         }
         if ends.role != Some(Role::Server) {
-            let serving = self.serving(ends, &fit);
-            let gateway = serving.places.first()?.gateway;
-            let unique = serving.places.iter().all(|place| place.gateway == gateway);
-            return (unique || ties == Ties::Joined).then(|| self.upstream(serving));
+            let Serving { places, host } = self.serving(ends, &fit);
+            let mut each = places.chunk_by(|one, other| one.gateway == other.gateway);
+            let first = self.upstream(each.next()?, host.as_ref());
+            let rest = each.map(|places| self.upstream(places, host.as_ref()));
+            return agreed(std::iter::once(first).chain(rest))
+                .or_else(|| (ties == Ties::Joined).then(|| self.upstream(&places, host.as_ref())));
         }
         None
     }
@@ -351,12 +356,11 @@ impl RouteTable {
         }
     }
 
-    fn upstream(&self, serving: Serving) -> RouteMatch {
-        let places = &serving.places;
+    fn upstream(&self, places: &[Place], host: Option<&Arc<str>>) -> RouteMatch {
         let name =
             |place: &Place| &self.index.gateways[place.gateway].upstreams[place.upstream].name;
         let shared = |place: &Place| &self.index.shared[place.gateway][place.upstream];
-        let route = match &places[..] {
+        let route = match places {
             [one] => Arc::clone(&shared(one).label),
             _ => joined(
                 places
@@ -368,7 +372,7 @@ impl RouteTable {
             gateway: self.gateway_label(places.iter().map(|place| place.gateway)),
             route,
             upstream: joined(places.iter().map(|place| Arc::clone(name(place)))),
-            host: serving.host,
+            host: host.map(Arc::clone),
             leg: Leg::Upstream,
         }
     }
@@ -376,6 +380,12 @@ impl RouteTable {
     fn gateway_label(&self, gateways: impl Iterator<Item = usize>) -> Arc<str> {
         joined(gateways.map(|number| Arc::clone(&self.index.gateways[number].name)))
     }
+}
+
+/// What all of them say, if they say the same: two generations of one gateway, for example.
+fn agreed(mut all: impl Iterator<Item = RouteMatch>) -> Option<RouteMatch> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
 }
 
 /// A connection as the table sees it: no IPv4 mapped into IPv6.

@@ -169,3 +169,71 @@ fn only_what_can_be_confused_is_warned_of() {
     let apart = twins([Some(1), Some(2)]);
     assert_eq!(apart.warnings(), <[&str; 0]>::default());
 }
+
+#[test]
+fn generations_of_a_gateway_and_a_neighbour_at_its_listener() {
+    let one = |name: &str, pid: u32, route: &str, endpoint: &str| {
+        let upstream: &[(&str, &[&str])] = &[("app", &[endpoint, "10.0.0.9:9000"])];
+        let mut one = gateway(name, "", &[":80"], &[(route, &["app"])], upstream);
+        one.processes = vec![
+            ProcessPattern::Tree(pid),
+            ProcessPattern::new("/usr/sbin/nginx"),
+        ];
+        one.netns = Some(1);
+        one
+    };
+    let ask = |table: &RouteTable, process: Option<&Process>, role, ends: (&str, &str)| {
+        let found = table.lookup(&Connection {
+            process,
+            netns: 1,
+            role,
+            local: ends.0.parse().unwrap(),
+            remote: ends.1.parse().unwrap(),
+            opened: None,
+        });
+        found.map_or("-".to_owned(), |found| {
+            format!("{} {} {}", found.gateway, found.route, found.upstream)
+        })
+    };
+    let (old, new, neighbour) = (worker(101, 100), worker(301, 300), worker(201, 200));
+    let unfound = worker(401, 400);
+    // Restarted with the same configuration, alone: what the two say is the same.
+    let same = RouteTable::new(vec![
+        one("a", 100, "/", "10.0.0.1:9000"),
+        one("a", 300, "/", "10.0.0.1:9000"),
+    ]);
+    for process in [Some(&old), Some(&new), Some(&unfound), None] {
+        assert_eq!(ask(&same, process, SERVER, ACCEPTED), "a / ", "{process:?}");
+        assert_eq!(ask(&same, process, CLIENT, TO_A), "a / app", "{process:?}");
+    }
+    // With another configuration, beside a neighbour: each by its own, and never by another's.
+    let changed = RouteTable::new(vec![
+        one("a", 100, "/old", "10.0.0.1:9000"),
+        one("a", 300, "/new", "10.0.0.2:9000"),
+        one("b", 200, "/b", "10.0.0.1:9000"),
+    ]);
+    for (process, role, ends, expected) in [
+        (Some(&old), SERVER, ACCEPTED, "a /old "),
+        (Some(&new), SERVER, ACCEPTED, "a /new "),
+        (Some(&neighbour), SERVER, ACCEPTED, "b /b "),
+        (Some(&old), CLIENT, TO_BOTH, "a /old app"),
+        (Some(&new), CLIENT, TO_BOTH, "a /new app"),
+        (Some(&neighbour), CLIENT, TO_BOTH, "b /b app"),
+        (Some(&new), CLIENT, TO_A, "a  "),
+        (Some(&old), CLIENT, TO_B, "a  "),
+        // Not found yet: what is said is all that it may be.
+        (Some(&unfound), SERVER, ACCEPTED, "a|b  "),
+        (Some(&unfound), CLIENT, TO_A, "a|b /b|/old app"),
+        (Some(&unfound), CLIENT, TO_B, "a /new app"),
+        (None, SERVER, ACCEPTED, "-"),
+        (None, CLIENT, TO_A, "-"),
+        (None, CLIENT, TO_B, "a /new app"),
+        (None, CLIENT, TO_BOTH, "-"),
+    ] {
+        assert_eq!(
+            ask(&changed, process, role, ends),
+            expected,
+            "{process:?} {ends:?}"
+        );
+    }
+}
