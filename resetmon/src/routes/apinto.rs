@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hyper::StatusCode;
 use serde_json::Value;
 
 use super::admin::{Admin, AdminError};
@@ -19,6 +20,8 @@ use settings::Settings;
 
 /// Most objects of one kind that are asked for one by one.
 const MAX_OBJECTS: usize = 10_000;
+/// What the admin API calls the AI providers that `APIPark` sets up.
+const PROVIDERS: &str = "ai-provider";
 
 /// The source `apinto`.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +61,27 @@ async fn read(instance: &Instance) -> Result<Reading, SourceError> {
     ] {
         *list = objects(&admin, profession, &mut workers.complaints).await?;
     }
-    let origin = format!("http://{}/api/router", admin.address);
+    workers.providers = providers(&admin, &mut workers.complaints).await?;
+    let origin = format!("{}/api/router", admin.address.base());
     Ok(workers.draft(&settings).finish(origin))
+}
+
+/// The AI providers, which versions before `APIPark` do not know.
+async fn providers(
+    admin: &Admin<'_>,
+    complaints: &mut Vec<(String, String)>,
+) -> Result<Vec<Value>, SourceError> {
+    match objects(admin, PROVIDERS, complaints).await {
+        Err(SourceError::Admin(AdminError::Status {
+            status: StatusCode::NOT_FOUND,
+            ..
+        })) => Ok(Vec::new()),
+        Err(error @ SourceError::Admin(AdminError::Status { .. })) => {
+            complaints.push((format!("/api/{PROVIDERS}"), error.to_string()));
+            Ok(Vec::new())
+        }
+        found => found,
+    }
 }
 
 /// The objects of one kind, whole: the list names them, each tells its own configuration.

@@ -58,6 +58,26 @@ upstream pay: 10.0.0.1:8080 demo.test:8280
         reading.upstreams[0].endpoints[0].to_string(),
         "10.0.0.2:8080"
     );
+    // APIPark has AI providers; and one that does not want to tell says so.
+    let list = r#"[{"id":"a@ai-provider","name":"a"}]"#;
+    api.set("/api/ai-provider", 200, list);
+    let whole = r#"{"id":"a@ai-provider","name":"a","base":"https://llm.test"}"#;
+    api.set("/api/ai-provider/a", 200, whole);
+    let reading = Apinto.read(&instance).await.unwrap();
+    assert_eq!(
+        reading.upstreams[1].endpoints[0].to_string(),
+        "llm.test:443"
+    );
+    api.set("/api/ai-provider", 500, "{}");
+    let reading = Apinto.read(&instance).await.unwrap();
+    assert!(
+        reading
+            .not_understood
+            .iter()
+            .any(|note| note.contains("/api/ai-provider with 500")),
+        "{:?}",
+        reading.not_understood
+    );
     // A router that was deleted between list and question.
     api.set("/api/router/pay", 404, "{}");
     let reading = Apinto.read(&instance).await.unwrap();

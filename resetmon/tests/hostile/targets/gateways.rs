@@ -18,6 +18,7 @@ const SEEDS: &[&str] = &[
     "services:\n- {name: a, url: 'http://u', routes: [{name: r, paths: [/x], protocols: [tcp], destinations: [{port: 1}]}], plugins: [{name: ai-proxy}]}\nroutes: [{service: {name: a}}]\nupstreams: [{name: u, targets: [{target: '10.0.0.1:1', weight: 1}]}]\ntargets: [{target: x, upstream: u}]\n",
     "admin_listen = 127.0.0.1:8001 reuseport, unix:/x ssl # a\nproxy_listen = [::]:8000\ndns_resolver = 1.1.1.1,[::1]:53\nserver {\n server_name kong;\n listen 0.0.0.0:1 ssl;\n}\n",
     r#"[{"id":"a@service","name":"a","scheme":"https","nodes":["h:1 2","[::1]"],"discovery":"d@discovery","driver":"static","service":"10.0.0.1:1 w=1;h","listen":80}]"#,
+    r#"[{"id":"p@ai-provider","name":"p","driver":"openai","base":"https://h/v1","config":"{\"base_url\":\"http://10.0.0.1\"}","plugins":{"f":{"config":{"provider":"p"}}}}]"#,
     "[entryPoints.web]\naddress = \":80\"\n[http.routers.r]\nservice = \"a\"\n",
 ];
 
@@ -140,7 +141,8 @@ fn all(value: &Value, kong: &kong::settings::Settings) -> bool {
     let workers = apinto::model::Workers {
         routers: objects.clone(),
         services: objects.clone(),
-        discoveries: objects,
+        discoveries: objects.clone(),
+        providers: objects,
         ..apinto::model::Workers::default()
     };
     read | bounded(workers.draft(&apinto::settings::Settings::new(value, "o")))
