@@ -17,6 +17,7 @@ use crate::routes::finder;
 use crate::routes::table::Gateway;
 use crate::yaml::{self, Problem};
 
+mod discovery;
 mod error;
 mod file;
 mod value;

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::discovery::{self, DiscoverySection};
 use super::{Config, Metrics, Peer, value};
 use crate::routes::address;
-use crate::routes::discovery::Override;
-use crate::routes::finder::Settings;
 use crate::routes::static_file::{self, GatewayEntry, Names};
 use crate::yaml::{self, OneOrMany, Problem, Problems, Text};
 
@@ -55,28 +54,9 @@ struct PeerEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DiscoverySection {
-    enabled: Option<Text>,
-    interval: Option<Text>,
-    enter_network_namespaces: Option<Text>,
-    gateways: Option<Vec<OverrideEntry>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct KubernetesSection {
     enabled: Option<Text>,
     node: Option<Text>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OverrideEntry {
-    kind: Text,
-    process: Option<Text>,
-    name: Option<Text>,
-    config: Option<Text>,
-    admin: Option<Text>,
 }
 
 /// The configuration in `text`, or everything that is wrong with it.
@@ -134,7 +114,7 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         problems,
     );
     config.peers = peers(file.peers.unwrap_or_default(), problems);
-    discovery(
+    discovery::settings(
         &mut config.discovery,
         file.discovery.unwrap_or_default(),
         problems,
@@ -205,50 +185,6 @@ fn metrics(metrics: &mut Metrics, section: MetricsSection, problems: &mut Proble
     );
 }
 
-fn discovery(settings: &mut Settings, section: DiscoverySection, problems: &mut Problems) {
-    set(
-        &mut settings.enabled,
-        section.enabled,
-        value::flag,
-        problems,
-    );
-    set(
-        &mut settings.interval,
-        section.interval,
-        value::interval,
-        problems,
-    );
-    set(
-        &mut settings.enter_network_namespaces,
-        section.enter_network_namespaces,
-        value::flag,
-        problems,
-    );
-    for entry in section.gateways.unwrap_or_default() {
-        let path = |text: Option<Text>, problems: &mut Problems| {
-            text.and_then(|text| problems.keep(text.referenced, value::path(&text.value)))
-        };
-        let kind = problems.keep(
-            entry.kind.referenced,
-            value::gateway_kind(&entry.kind.value),
-        );
-        let found = Override {
-            kind: kind.unwrap_or_default(),
-            process: entry
-                .process
-                .and_then(|text| static_file::process(&text, problems)),
-            name: entry
-                .name
-                .and_then(|text| static_file::name(&text, problems)),
-            config: path(entry.config, problems),
-            admin: entry
-                .admin
-                .and_then(|text| problems.keep(text.referenced, value::admin(&text.value))),
-        };
-        settings.overrides.push(found);
-    }
-}
-
 fn peers(entries: Vec<PeerEntry>, problems: &mut Problems) -> Vec<Peer> {
     let mut seen = Names::default();
     let mut owners = HashMap::new();
@@ -276,7 +212,7 @@ fn peers(entries: Vec<PeerEntry>, problems: &mut Problems) -> Vec<Peer> {
 }
 
 /// Sets `target` if the key is given and its value possible.
-fn set<T>(
+pub(super) fn set<T>(
     target: &mut T,
     text: Option<Text>,
     read: impl Fn(&str) -> Result<T, String>,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::routes::admin::AdminAddress;
+use crate::routes::admin::access::Access;
 use crate::routes::discovery::Override;
 use crate::routes::finder::Settings;
 use crate::routes::table::ProcessPattern;
@@ -36,7 +37,9 @@ fn values_are_read() {
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n\
          discovery: {enabled: false, interval: 1m, enter_network_namespaces: true, gateways:\n\
-         [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: nginx, admin: \"unix:/a\"}]}\n\
+         [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: haproxy, admin: \"unix:/a\"},\n\
+         {kind: kong, admin: \"https://[::1]:8444/\", ca_file: /c, server_name: kong.test, headers_file: /h, token_file: /t},\n\
+         {kind: traefik, admin: https://192.0.2.1:443, insecure: true, basic_auth_file: /b}]}\n\
          kubernetes: {enabled: false, node: n1}\n",
         "x",
     )
@@ -72,10 +75,33 @@ fn values_are_read() {
                     name: Some("e".into()),
                     config: Some("/etc/e".into()),
                     admin: Some(AdminAddress::Tcp("127.0.0.1:1".parse().unwrap())),
+                    access: Access::default(),
                 },
                 Override {
-                    kind: "nginx".into(),
+                    kind: "haproxy".into(),
                     admin: Some(AdminAddress::Unix("/a".into())),
+                    ..Override::default()
+                },
+                Override {
+                    kind: "kong".into(),
+                    admin: Some(AdminAddress::Https("[::1]:8444".parse().unwrap())),
+                    access: Access {
+                        ca_file: Some("/c".into()),
+                        server_name: Some("kong.test".try_into().unwrap()),
+                        headers_file: Some("/h".into()),
+                        token_file: Some("/t".into()),
+                        ..Access::default()
+                    },
+                    ..Override::default()
+                },
+                Override {
+                    kind: "traefik".into(),
+                    admin: Some(AdminAddress::Https("192.0.2.1:443".parse().unwrap())),
+                    access: Access {
+                        insecure: true,
+                        basic_auth_file: Some("/b".into()),
+                        ..Access::default()
+                    },
                     ..Override::default()
                 },
             ],
@@ -221,6 +247,56 @@ const WRONG: &[(&str, &str, &str)] = &[
         "peers:\n- {name: a, cidr: 10.0.0.0/8}\n- {name: b, cidr: 10.0.0.0/8}\n",
         "x.yaml:3:19: ",
         "first in peer `a`",
+    ),
+    (
+        "discovery: {gateways: [{kind: nginx, admin: 127.0.0.1:1}]}\n",
+        "x.yaml:1:45: ",
+        "nginx has no admin interface",
+    ),
+    (
+        "discovery: {gateways: [{kind: haproxy, admin: 127.0.0.1:1, token_file: /t}]}\n",
+        "x.yaml:1:72: ",
+        "haproxy is not asked over HTTP",
+    ),
+    (
+        "discovery: {gateways: [{kind: haproxy, admin: https://127.0.0.1:1}]}\n",
+        "x.yaml:1:47: ",
+        "haproxy is not asked over HTTP; write ip:port",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, token_file: /t}]}\n",
+        "x.yaml:1:49: ",
+        "it needs `admin`",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: kong:8444}]}\n",
+        "x.yaml:1:44: ",
+        "write ip:port, as 127.0.0.1:9901, https://ip:port or unix:/path",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: https://127.0.0.1:1}]}\n",
+        "x.yaml:1:44: ",
+        "or `insecure: true`",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: 127.0.0.1:1, ca_file: /c}]}\n",
+        "x.yaml:1:66: ",
+        "it needs `admin: https://…`",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: https://127.0.0.1:1, ca_file: /c, insecure: true}]}\n",
+        "x.yaml:1:74: ",
+        "exclude each other",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: 127.0.0.1:1, token_file: /c, basic_auth_file: /d}]}\n",
+        "x.yaml:1:90: ",
+        "exclude each other",
+    ),
+    (
+        "discovery: {gateways: [{kind: kong, admin: https://127.0.0.1:1, ca_file: /c, server_name: \"a b\"}]}\n",
+        "x.yaml:1:91: ",
+        "neither a host name nor an address",
     ),
     (
         "gateways: [{}]\n",
@@ -415,6 +491,8 @@ fn the_reference_has_every_key_of_the_types_and_no_other() {
     assert!(found.len() > 6, "{found:?}");
     for (pointer, mut keys) in found {
         let mut allowed = allowed_at(&reference, &pointer);
+        // Beside `token_file` it cannot stand, so a comment has it.
+        allowed.retain(|key| key != "basic_auth_file");
         allowed.sort();
         keys.sort();
         assert_eq!(keys, allowed, "at {pointer:?}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use rustls::pki_types::ServerName;
 use tracing::level_filters::LevelFilter;
 
 use super::EventsPath;
@@ -120,9 +121,25 @@ pub(super) fn admin(text: &str) -> Result<AdminAddress, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(AdminAddress::Unix(self::path(path)?));
     }
-    text.parse().map(AdminAddress::Tcp).map_err(|_| {
+    let (kind, address): (fn(_) -> _, _) = match text.split_once("://") {
+        Some(("https", address)) => (AdminAddress::Https, address.trim_end_matches('/')),
+        Some(("http", address)) => (AdminAddress::Tcp, address.trim_end_matches('/')),
+        _ => (AdminAddress::Tcp, text),
+    };
+    address.parse().map(kind).map_err(|_| {
         format!(
-            "`{}` is no admin address; write ip:port, as 127.0.0.1:9901, or unix:/path",
+            "`{}` is no admin address; write ip:port, as 127.0.0.1:9901, https://ip:port or \
+             unix:/path",
+            text.escape_debug()
+        )
+    })
+}
+
+/// The name in a certificate.
+pub(super) fn server_name(text: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(text.to_owned()).map_err(|_| {
+        format!(
+            "`{}` is neither a host name nor an address",
             text.escape_debug()
         )
     })

@@ -16,7 +16,7 @@ use connection::Server;
 mod accept;
 mod basic_auth;
 #[cfg(test)]
-mod certs;
+pub(crate) mod certs;
 mod connection;
 mod guard;
 mod pages;

@@ -1,4 +1,5 @@
-//! Questions to a gateway's admin interface: HTTP GET, bounded in time and size.
+//! Questions to a gateway's admin interface: HTTP GET, bounded in time and size, over TLS and with
+//! credentials where the operator says so.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,8 +13,13 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
+use self::access::AccessError;
 use super::instance::Instance;
+
+pub mod access;
+mod tls;
 
 #[cfg(test)]
 pub(crate) mod recorded;
@@ -28,14 +34,28 @@ const MAX_ANSWER: usize = 64 << 20;
 pub enum AdminAddress {
     /// An address in the gateway's network namespace. An unspecified one means its loopback.
     Tcp(SocketAddr),
+    /// The same, with TLS.
+    Https(SocketAddr),
     /// A socket in the gateway's file system.
     Unix(PathBuf),
+}
+
+impl AdminAddress {
+    /// The beginning of the URLs that are asked there.
+    #[must_use]
+    pub fn base(&self) -> String {
+        match self {
+            Self::Https(_) => self.to_string(),
+            Self::Tcp(_) | Self::Unix(_) => format!("http://{self}"),
+        }
+    }
 }
 
 impl fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Https(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -52,6 +72,22 @@ pub enum AdminError {
         /// Why.
         reason: std::io::Error,
     },
+    /// It cannot be asked as the operator says.
+    #[error("the admin interface at {address} is not asked: {reason}")]
+    Access {
+        /// Where.
+        address: AdminAddress,
+        /// Why.
+        reason: AccessError,
+    },
+    /// No TLS connection.
+    #[error("the admin interface at {address} is not trusted: {reason}")]
+    Tls {
+        /// Where.
+        address: AdminAddress,
+        /// Why.
+        reason: std::io::Error,
+    },
     /// No whole answer.
     #[error("the admin interface at {address} gave no answer to {path}: {reason}")]
     Answer {
@@ -63,7 +99,7 @@ pub enum AdminError {
         reason: String,
     },
     /// Another answer than 200.
-    #[error("the admin interface at {address} answered {path} with {status}")]
+    #[error("the admin interface at {address} answered {path} with {status}{}", wanted(*.status))]
     Status {
         /// Where.
         address: AdminAddress,
@@ -83,6 +119,17 @@ fn remedy(reason: &std::io::Error) -> &'static str {
     }
 }
 
+/// What to do about an answer that wants credentials.
+fn wanted(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; give what it wants by `headers_file`, `token_file` or `basic_auth_file` for this \
+             gateway under `discovery.gateways` in the configuration"
+        }
+        _ => "",
+    }
+}
+
 /// The admin interface of one gateway.
 #[derive(Debug)]
 pub struct Admin<'a> {
@@ -92,8 +139,6 @@ pub struct Admin<'a> {
     pub address: AdminAddress,
     /// What to send as `Host`; `None`: the address, or `localhost` on a socket.
     pub host: Option<String>,
-    /// Further headers, as a token for access.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl<'a> Admin<'a> {
@@ -104,15 +149,15 @@ impl<'a> Admin<'a> {
             instance,
             address,
             host: None,
-            headers: Vec::new(),
         }
     }
 
     /// The body of `GET path`, `path` with its query.
     pub async fn get(&self, path: &str) -> Result<Bytes, AdminError> {
         let answer = async {
-            match &self.address {
-                AdminAddress::Tcp(_) => self.ask(self.tcp().await?, path).await,
+            match self.address {
+                AdminAddress::Tcp(address) => self.ask(self.tcp(address).await?, path).await,
+                AdminAddress::Https(address) => self.ask(self.tls(address).await?, path).await,
                 AdminAddress::Unix(_) => self.ask(self.unix().await?, path).await,
             }
         };
@@ -123,10 +168,7 @@ impl<'a> Admin<'a> {
     }
 
     /// A connection to a TCP address, from the gateway's network namespace.
-    async fn tcp(&self) -> Result<TcpStream, AdminError> {
-        let AdminAddress::Tcp(mut address) = self.address else {
-            return Err(self.unreachable(std::io::Error::other("not a TCP address")));
-        };
+    async fn tcp(&self, mut address: SocketAddr) -> Result<TcpStream, AdminError> {
         if address.ip().is_unspecified() {
             address.set_ip(match address {
                 SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -145,6 +187,19 @@ impl<'a> Admin<'a> {
         stream
             .and_then(TcpStream::from_std)
             .map_err(|reason| self.unreachable(reason))
+    }
+
+    /// The same with TLS.
+    async fn tls(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, AdminError> {
+        let access = &self.instance.access;
+        let (connector, name) =
+            tls::connector(access, address.ip()).map_err(|reason| self.forbidden(reason))?;
+        let stream = self.tcp(address).await?;
+        let stream = connector.connect(name, stream).await;
+        stream.map_err(|reason| AdminError::Tls {
+            address: self.address.clone(),
+            reason,
+        })
     }
 
     /// A connection to a socket in the gateway's file system; `HAProxy` speaks its own language there.
@@ -176,14 +231,18 @@ impl<'a> Admin<'a> {
         let failed = |reason: String| self.no_answer(path, reason);
         let host = match (&self.host, &self.address) {
             (Some(host), _) => host.clone(),
-            (None, AdminAddress::Tcp(address)) => address.to_string(),
+            (None, AdminAddress::Tcp(address) | AdminAddress::Https(address)) => {
+                let name = self.instance.access.server_name.as_ref();
+                let name = name.map(|name| format!("{}:{}", name.to_str(), address.port()));
+                name.unwrap_or_else(|| address.to_string())
+            }
             (None, AdminAddress::Unix(_)) => "localhost".to_owned(),
         };
         let mut request = Request::get(path)
             .header(HOST, host)
             .header(ACCEPT, "application/json")
             .header(CONNECTION, "close");
-        for (name, value) in &self.headers {
+        for (name, value) in self.credentials()? {
             request = request.header(name, value);
         }
         let request = request
@@ -220,6 +279,33 @@ impl<'a> Admin<'a> {
         }
     }
 
+    /// What the operator wants sent, which only the gateway itself may see: whoever runs in
+    /// another network namespace or container may call himself so.
+    fn credentials(&self) -> Result<Vec<(HeaderName, HeaderValue)>, AdminError> {
+        let access = &self.instance.access;
+        if !access.has_credentials() {
+            return Ok(Vec::new());
+        }
+        let known = match self.address {
+            AdminAddress::Tcp(_) => self.instance.shares_network().unwrap_or(false),
+            AdminAddress::Https(_) => {
+                access.ca_file.is_some() || self.instance.shares_network().unwrap_or(false)
+            }
+            AdminAddress::Unix(_) => self.instance.shares_root(),
+        };
+        if !known {
+            return Err(self.forbidden(AccessError::Stranger));
+        }
+        access.headers().map_err(|reason| self.forbidden(reason))
+    }
+
+    fn forbidden(&self, reason: AccessError) -> AdminError {
+        AdminError::Access {
+            address: self.address.clone(),
+            reason,
+        }
+    }
+
     fn unreachable(&self, reason: std::io::Error) -> AdminError {
         AdminError::Connect {
             address: self.address.clone(),
@@ -237,86 +323,4 @@ impl<'a> Admin<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead as _, BufReader, Write as _};
-
-    use super::*;
-
-    fn this_process() -> Instance {
-        Instance {
-            proc_root: "/proc".into(),
-            pid: std::process::id(),
-            directory: "/".into(),
-            ..Instance::default()
-        }
-    }
-
-    /// Answers one request with `answer` and returns its first line.
-    fn serve_once(
-        accept: impl FnOnce() -> Box<dyn ReadWrite> + Send + 'static,
-        answer: &'static str,
-    ) -> std::thread::JoinHandle<String> {
-        std::thread::spawn(move || {
-            let mut stream = BufReader::new(accept());
-            let mut first = String::new();
-            stream.read_line(&mut first).unwrap();
-            let mut line = String::new();
-            while stream.read_line(&mut line).unwrap() > 2 {
-                line.clear();
-            }
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            first
-        })
-    }
-
-    trait ReadWrite: std::io::Read + std::io::Write {}
-    impl<T: std::io::Read + std::io::Write> ReadWrite for T {}
-
-    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-
-    #[tokio::test]
-    async fn answers_by_tcp_and_by_unix_socket() {
-        let instance = this_process();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = serve_once(move || Box::new(listener.accept().unwrap().0), OK);
-        let admin = Admin::new(&instance, AdminAddress::Tcp(address));
-        assert_eq!(&admin.get("/a?b=c").await.unwrap()[..], b"{}");
-        assert_eq!(server.join().unwrap(), "GET /a?b=c HTTP/1.1\r\n");
-
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("admin.sock");
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let server = serve_once(move || Box::new(listener.accept().unwrap().0), OK);
-        let admin = Admin::new(&instance, AdminAddress::Unix(path));
-        assert_eq!(&admin.get("/x").await.unwrap()[..], b"{}");
-        assert_eq!(server.join().unwrap(), "GET /x HTTP/1.1\r\n");
-    }
-
-    #[tokio::test]
-    async fn errors_name_place_and_reason() {
-        let instance = this_process();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
-        let server = serve_once(move || Box::new(listener.accept().unwrap().0), refusal);
-        let admin = Admin::new(&instance, AdminAddress::Tcp(address));
-        assert_eq!(
-            admin.get("/config").await.unwrap_err().to_string(),
-            format!("the admin interface at {address} answered /config with 403 Forbidden")
-        );
-        server.join().unwrap();
-        // Its listener is gone now.
-        let error = admin.get("/config").await.unwrap_err().to_string();
-        let expected =
-            format!("the admin interface at {address} cannot be reached: Connection refused");
-        assert!(error.starts_with(&expected), "{error}");
-
-        let missing = Admin::new(&instance, AdminAddress::Unix("/nowhere.sock".into()));
-        let error = missing.get("/").await.unwrap_err().to_string();
-        assert!(
-            error.contains("unix:/nowhere.sock cannot be reached"),
-            "{error}"
-        );
-    }
-}
+mod tests;

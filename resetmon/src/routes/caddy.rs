@@ -116,7 +116,7 @@ async fn by_answer(
         Ok(bytes) => upstreams_in_use(&mut draft, &bytes),
         Err(error) => draft.complain("/reverse_proxy/upstreams", &error.to_string()),
     }
-    Ok(draft.finish(format!("http://{}/config/", admin.address)))
+    Ok(draft.finish(format!("{}/config/", admin.address.base())))
 }
 
 fn upstreams_in_use(draft: &mut Draft, bytes: &[u8]) {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::address::Endpoint;
+use super::admin::AdminAddress;
+use super::admin::access::Access;
 use super::files::{FileError, Stamp};
 use super::instance::{Family, Instance, Member};
 use super::resolve::resolver::Resolver;
@@ -39,7 +41,9 @@ pub struct Override {
     /// Path of the configuration, as the process sees it.
     pub config: Option<PathBuf>,
     /// Where its admin interface answers.
-    pub admin: Option<super::admin::AdminAddress>,
+    pub admin: Option<AdminAddress>,
+    /// How it is asked.
+    pub access: Access,
 }
 
 /// A process that was looked at, as it was then: one that runs another program since, or has
@@ -57,6 +61,8 @@ struct Known {
     reading: Option<Reading>,
     /// Why the latest one did not.
     error: Option<String>,
+    /// Since when it is known.
+    since: Instant,
     /// Since when the process is gone.
     gone: Option<Instant>,
     /// How it resolves host names, or why that is not known.
@@ -132,26 +138,21 @@ impl Discovery {
     /// The gateways as they stand, by process id.
     #[must_use]
     pub fn found(&self) -> Vec<Found> {
-        let mut found: Vec<Found> = self
-            .found
-            .iter()
-            .map(|known| self.describe(known))
-            .collect();
-        found.sort_by_key(|found| found.pid);
+        let mut order: Vec<&Known> = self.found.iter().collect();
+        order.sort_by_key(|known| known.instance.pid);
+        let heirs: Vec<Option<u32>> = order.iter().map(|known| self.heir(known)).collect();
+        let mut found: Vec<Found> = order.iter().map(|known| self.describe(known)).collect();
         let names: Vec<Arc<str>> = found
             .iter()
             .map(|found| found.gateway.name.clone())
             .collect();
         for (index, name) in names.iter().enumerate() {
-            let same = |other: &&Found| other.kind == found[index].kind;
-            let twins: Vec<&Found> = found
-                .iter()
-                .zip(&names)
-                .filter(|(_, other)| *other == name)
-                .map(|(found, _)| found)
-                .filter(same)
+            let twins: Vec<&Found> = (0..found.len())
+                .filter(|other| heirs[*other].is_none() && names[*other] == *name)
+                .map(|other| &found[other])
+                .filter(|other| other.kind == found[index].kind)
                 .collect();
-            if twins.len() > 1 {
+            if heirs[index].is_none() && twins.len() > 1 {
                 let own = twins
                     .iter()
                     .filter(|twin| twin.origin == found[index].origin);
@@ -163,7 +164,50 @@ impl Discovery {
                 found[index].gateway.name = Arc::from(format!("{name}:{suffix}"));
             }
         }
+        for (index, heir) in heirs.iter().enumerate() {
+            let heir = found.iter().find(|other| Some(other.pid) == *heir);
+            if let Some(name) = heir.map(|heir| Arc::clone(&heir.gateway.name)) {
+                found[index].gateway.name = name;
+            }
+        }
         found
+    }
+
+    /// The gateway that took the place of one that is gone, by its process: its name is that of
+    /// both, so that a restart changes no label.
+    ///
+    /// It runs the same executable in the same network, is younger, and serves a listener of the
+    /// old one (or does not say yet where it listens, and has the same command line). One that was
+    /// there before has to have the same configuration, too: it may be a neighbour.
+    fn heir(&self, old: &Known) -> Option<u32> {
+        let gone = old.gone?;
+        let place = |known: &Known| (known.source, known.instance.netns);
+        let listeners = |known: &Known| match &known.reading {
+            Some(reading) => (reading.listeners.clone(), Some(reading.origin.clone())),
+            None => (Vec::new(), None),
+        };
+        let (before, old_origin) = listeners(old);
+        let fits = |new: &&Known| {
+            let (now, origin) = listeners(new);
+            let came_after = new.since >= gone;
+            let same_place = if now.is_empty() || before.is_empty() {
+                came_after && new.instance.arguments == old.instance.arguments
+            } else {
+                now.iter().any(|listener| before.contains(listener))
+                    && (came_after || origin == old_origin)
+            };
+            new.gone.is_none()
+                && place(new) == place(old)
+                && new.instance.exe == old.instance.exe
+                && new.instance.start >= old.instance.start
+                && same_place
+        };
+        let mut heirs = self.found.iter().filter(fits);
+        match (heirs.next(), heirs.next()) {
+            (Some(heir), None) => Some(heir.instance.pid),
+            // Of several none is told from the others.
+            _ => None,
+        }
     }
 
     fn describe(&self, known: &Known) -> Found {
@@ -245,8 +289,8 @@ impl Discovery {
     fn find(&mut self, family: &Family) {
         for known in self.found.iter_mut().filter(|known| known.gone.is_none()) {
             if let Ok(instance) = Instance::of(&self.proc_root, family, known.instance.pid) {
-                known.instance =
-                    instance.with(known.instance.config.take(), known.instance.admin.take());
+                let old = std::mem::take(&mut known.instance);
+                known.instance = instance.with(old.config, old.admin, old.access);
             }
         }
         for member in family.members() {
@@ -304,12 +348,13 @@ impl Discovery {
         });
         let entry = entry.cloned().unwrap_or_default();
         Some(Known {
-            instance: instance.with(entry.config, entry.admin),
+            instance: instance.with(entry.config, entry.admin, entry.access),
             source,
             name: entry.name,
             generation: None,
             reading: None,
             error: None,
+            since: Instant::now(),
             gone: None,
             resolver: None,
             stamps: [None; 3],

@@ -53,7 +53,15 @@ impl Source for Envoy {
 
     fn read<'a>(&'a self, instance: &'a Instance) -> ReadingFuture<'a> {
         Box::pin(async move {
-            let started = bootstrap::read(&instance.arguments, &instance.files()?);
+            let mut started = bootstrap::read(
+                &instance.arguments,
+                instance.config.as_deref(),
+                &instance.files()?,
+            );
+            // What the operator says is asked alone: credentials are meant for that one.
+            if let Some(address) = &instance.admin {
+                started.admin = vec![address.clone()];
+            }
             let mut failed = Vec::new();
             for address in &started.admin {
                 match ask(instance, address).await {

@@ -20,6 +20,7 @@ use self::config::Config;
 use self::reading::Maps;
 use self::runtime::Live;
 use self::words::Variables;
+use super::admin::AdminAddress;
 use super::files::{FileError, Files};
 use super::instance::Instance;
 use super::source::{Reading, ReadingFuture, Source, SourceError};
@@ -74,7 +75,8 @@ impl Source for Haproxy {
     fn generation(&self, instance: &Instance) -> Option<u64> {
         let known = self.known(instance)?;
         // Servers change at run time.
-        known.config.sockets.is_empty().then_some(known.worker)
+        let asked = instance.admin.is_some() || !known.config.sockets.is_empty();
+        (!asked).then_some(known.worker)
     }
 
     fn read<'a>(&'a self, instance: &'a Instance) -> ReadingFuture<'a> {
@@ -84,7 +86,12 @@ impl Source for Haproxy {
                 None => self.keep(instance, load(instance)?),
             };
             let files = root(instance)?;
-            let (live, remark) = match ask_any(instance, &files, &in_force.config.sockets).await {
+            let chosen: Vec<Address> = instance.admin.iter().map(runtime_socket).collect();
+            let sockets = match &chosen[..] {
+                [] => &in_force.config.sockets[..],
+                chosen => chosen,
+            };
+            let (live, remark) = match ask_any(instance, &files, sockets).await {
                 Ok(live) => (Some(live), None),
                 Err(remark) => (None, Some(remark)),
             };
@@ -149,9 +156,27 @@ fn root(instance: &Instance) -> Result<Files, FileError> {
     Files::open(&entry(whole.unwrap_or(&pid), "root"), directory)
 }
 
-/// Reads the files that the command line names, and the maps that they name.
+/// The runtime socket that the operator names. It speaks no HTTP, so TLS has no meaning there.
+fn runtime_socket(admin: &AdminAddress) -> Address {
+    match admin {
+        AdminAddress::Unix(path) => Address::Unix(path.display().to_string()),
+        AdminAddress::Tcp(at) | AdminAddress::Https(at) => Address::Tcp {
+            host: match at.ip() {
+                any if any.is_unspecified() => Host::Any(any),
+                ip => Host::Ip(ip),
+            },
+            ports: Ports::Range(at.port(), at.port()),
+        },
+    }
+}
+
+/// Reads the files that the command line names, or that of the operator, and the maps that they
+/// name.
 fn load(instance: &Instance) -> Result<InForce, SourceError> {
-    let command = command_line::read(&instance.arguments);
+    let mut command = command_line::read(&instance.arguments);
+    if let Some(path) = &instance.config {
+        command.paths = vec![path.display().to_string()];
+    }
     let paths = &command.paths;
     if paths.is_empty() {
         let what = format!(

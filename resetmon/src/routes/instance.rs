@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::admin::AdminAddress;
+use super::admin::access::Access;
 use super::files::{FileError, Files};
 
 /// Field of `/proc/PID/stat`: id of the parent.
@@ -43,6 +44,8 @@ pub struct Instance {
     pub config: Option<PathBuf>,
     /// Where its admin interface answers, where the operator says so.
     pub admin: Option<AdminAddress>,
+    /// How it is asked, where the operator says so.
+    pub access: Access,
 }
 
 /// A child of a gateway's main process.
@@ -90,15 +93,22 @@ impl Instance {
             children: family.children(proc_root, pid),
             config: None,
             admin: None,
+            access: Access::default(),
         })
     }
 
     /// The same with what the operator says of it.
     #[must_use]
-    pub fn with(self, config: Option<PathBuf>, admin: Option<AdminAddress>) -> Self {
+    pub fn with(
+        self,
+        config: Option<PathBuf>,
+        admin: Option<AdminAddress>,
+        access: Access,
+    ) -> Self {
         Self {
             config,
             admin,
+            access,
             ..self
         }
     }
@@ -176,7 +186,9 @@ impl Instance {
     }
 
     /// True if the process has this process's network namespace.
-    fn shares_network(&self) -> std::io::Result<bool> {
+    ///
+    /// Errors: it is gone, or its entry may not be read.
+    pub fn shares_network(&self) -> std::io::Result<bool> {
         let own = std::fs::read_link(self.proc_root.join("self/ns/net"))?;
         Ok(own == std::fs::read_link(self.entry("ns/net"))?)
     }

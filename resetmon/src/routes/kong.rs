@@ -91,7 +91,7 @@ async fn read(instance: &Instance) -> Result<Reading, SourceError> {
     let trouble = match address.map_or_else(|| settings.admin_address(), Ok) {
         Ok(address) => match by_admin(instance, &settings, address).await {
             Ok(reading) => return Ok(reading),
-            Err(error) => error.to_string() + token(&error),
+            Err(error) => error.to_string(),
         },
         Err(trouble) => trouble,
     };
@@ -119,19 +119,6 @@ fn settings(instance: &Instance, files: &Files, prefix: &Path) -> Settings {
     settings
 }
 
-fn token(error: &AdminError) -> &'static str {
-    match error {
-        AdminError::Status {
-            status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
-            ..
-        } => {
-            "; it wants a token (Kong-Admin-Token), and none can be given yet: describe this \
-             gateway under `gateways` in the configuration"
-        }
-        _ => "",
-    }
-}
-
 async fn by_admin(
     instance: &Instance,
     settings: &Settings,
@@ -142,7 +129,7 @@ async fn by_admin(
     for workspace in workspaces(&admin, &mut entities).await? {
         read_workspace(&admin, &workspace, &mut entities).await?;
     }
-    let origin = format!("http://{}/routes", admin.address);
+    let origin = format!("{}/routes", admin.address.base());
     Ok(entities.draft(settings).finish(origin))
 }
 

@@ -116,7 +116,7 @@ async fn by_api(
         let path = format!("{}/api/{path}", settings.base_path);
         *list = pages(&admin, &path, &mut lists.complaints).await?;
     }
-    let origin = format!("http://{}{}/api", admin.address, settings.base_path);
+    let origin = format!("{}{}/api", admin.address.base(), settings.base_path);
     Ok(lists.draft().finish(origin))
 }
 

@@ -1,8 +1,10 @@
 //! A configuration, written as YAML: the way back of `Config::parse`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use resetmon::config::{Config, EventsPath, Kubernetes, Metrics};
+use resetmon::routes::admin::access::Access;
 use resetmon::routes::discovery::Override;
 use resetmon::routes::finder::Settings;
 use resetmon::routes::table::{Gateway, ProcessPattern};
@@ -109,6 +111,15 @@ fn write_discovery(settings: &Settings, line: &mut impl FnMut(usize, &str, Strin
             name,
             config,
             admin,
+            access:
+                Access {
+                    ca_file,
+                    insecure,
+                    server_name,
+                    headers_file,
+                    token_file,
+                    basic_auth_file,
+                },
         } = entry;
         if number == 0 {
             line(2, "gateways", String::new());
@@ -121,15 +132,23 @@ fn write_discovery(settings: &Settings, line: &mut impl FnMut(usize, &str, Strin
             ProcessPattern::Name(name) | ProcessPattern::Exe(name) => name.to_string(),
         });
         let admin = admin.as_ref().map(ToString::to_string);
-        let config = config
-            .as_ref()
-            .map(|path| path.to_str().unwrap().to_owned());
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_str().unwrap().to_owned());
         let name = name.as_ref().map(ToString::to_string);
         for (key, value) in [
             ("process", process),
             ("name", name),
-            ("config", config),
+            ("config", path(config)),
             ("admin", admin),
+            ("ca_file", path(ca_file)),
+            ("insecure", insecure.then(|| "true".to_owned())),
+            (
+                "server_name",
+                server_name.as_ref().map(|name| name.to_str().into_owned()),
+            ),
+            ("headers_file", path(headers_file)),
+            ("token_file", path(token_file)),
+            ("basic_auth_file", path(basic_auth_file)),
         ] {
             if let Some(value) = value {
                 line(6, key, quoted(&value));

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use resetmon::routes::admin::AdminAddress;
+use resetmon::routes::admin::access::Access;
 use resetmon::routes::envoy::Envoy;
 use resetmon::routes::source::Source as _;
 
@@ -199,4 +201,18 @@ async fn what_is_in_force() {
         "{:?}",
         reading.not_understood
     );
+
+    // The operator knows better: another file, another place to ask.
+    elsewhere.arguments.truncate(1);
+    let file = elsewhere.clone();
+    let file = file.with(Some(dir.join("closed.yaml")), None, Access::default());
+    let static_part = lines(&reading);
+    let reading = Envoy.read(&file).await.unwrap();
+    assert_eq!(lines(&reading), static_part);
+    assert_eq!(reading.origin, dir.join("closed.yaml").to_str().unwrap());
+    let asked = AdminAddress::Tcp(([127, 0, 0, 1], admin).into());
+    let asked = file.with(None, Some(asked), Access::default());
+    let reading = Envoy.read(&asked).await.unwrap();
+    assert_eq!(lines(&reading), expected);
+    assert_eq!(reading.origin, format!("127.0.0.1:{admin}"));
 }

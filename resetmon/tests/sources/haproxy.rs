@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use resetmon::routes::admin::AdminAddress;
+use resetmon::routes::admin::access::Access;
 use resetmon::routes::haproxy::Haproxy;
 use resetmon::routes::source::Source as _;
 use rustix::process::Signal;
@@ -172,4 +174,44 @@ async fn without_a_runtime_socket() {
         matches!(note, [note] if note.contains("global has no `stats socket`")),
         "{note:?}"
     );
+}
+
+#[tokio::test]
+async fn with_what_the_operator_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let (v4, v6, admin) = (free_port(), free_port(), free_port());
+    let socket = directory.path().join("admin.sock");
+    let setting = format!(
+        "stats socket {} level admin\n stats socket ipv4@127.0.0.1:{admin} level admin",
+        socket.display()
+    );
+    let file = directory.path().join("haproxy.cfg");
+    std::fs::write(&file, config(&setting, (v4, v6), "")).unwrap();
+    let program = start(directory.path(), v4);
+    tell(&socket, "set server pages/p1 addr 127.0.0.7 port 9007");
+    // A file that names no socket, as one that a tool wrote for somebody else.
+    let other = directory.path().join("other.cfg");
+    std::fs::write(&other, config("maxconn 100", (v4, v6), "")).unwrap();
+    let source = Haproxy::default();
+    for place in [
+        AdminAddress::Unix(socket.clone()),
+        AdminAddress::Tcp(([127, 0, 0, 1], admin).into()),
+    ] {
+        let chosen = instance(&program).with(Some(other.clone()), Some(place), Access::default());
+        let reading = source.read(&chosen).await.unwrap();
+        assert_eq!(reading.origin, other.to_str().unwrap());
+        assert_eq!(reading.not_understood, [""; 0]);
+        let shown = lines(&reading);
+        assert_eq!(shown.last().unwrap(), "pages = 127.0.0.7:9007");
+        assert_eq!(source.generation(&chosen), None);
+    }
+    let nobody = AdminAddress::Unix(directory.path().join("none.sock"));
+    let chosen = instance(&program).with(None, Some(nobody), Access::default());
+    let reading = Haproxy::default().read(&chosen).await.unwrap();
+    let note = &reading.not_understood[..];
+    assert!(
+        matches!(note, [note] if note.contains("none.sock")),
+        "{note:?}"
+    );
+    assert_eq!(lines(&reading).last().unwrap(), "pages = 127.0.0.1:9004");
 }

@@ -7,31 +7,39 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// A certificate authority.
-pub(super) struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
 #[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) cert: String,
-    pub(super) key: String,
+pub(crate) struct Pair {
+    pub(crate) cert: String,
+    pub(crate) key: String,
 }
 
 impl Ca {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
+    /// Its own certificate, as that of a server that has no other.
+    pub(crate) fn itself(&self) -> Pair {
+        Pair {
+            cert: self.pem(),
+            key: self.0.key().serialize_pem(),
+        }
+    }
+
     /// A certificate for names, addresses and URIs.
-    pub(super) fn issue(&self, sans: &[&str]) -> Pair {
+    pub(crate) fn issue(&self, sans: &[&str]) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = sans
             .iter()
@@ -49,7 +57,7 @@ impl Ca {
     }
 
     /// A client that trusts this CA, and shows a certificate if it has one.
-    pub(super) fn client(
+    pub(crate) fn client(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Pair>,
@@ -72,8 +80,20 @@ impl Ca {
 }
 
 impl Pair {
+    /// A server that shows this certificate.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert], key);
+        Arc::new(config.unwrap())
+    }
+
     /// Writes `server.crt` and `server.key`.
-    pub(super) fn write(&self, dir: &Path) {
+    pub(crate) fn write(&self, dir: &Path) {
         std::fs::write(dir.join("server.crt"), &self.cert).unwrap();
         std::fs::write(dir.join("server.key"), &self.key).unwrap();
     }

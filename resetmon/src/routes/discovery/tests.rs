@@ -9,7 +9,13 @@ struct Sleeper(Child);
 
 impl Sleeper {
     fn new(mark: &str) -> Self {
-        let child = Command::new("sleep").args(["1000", mark]).spawn().unwrap();
+        Self::with(&[mark])
+    }
+
+    /// One that has these further times to sleep.
+    fn with(marks: &[&str]) -> Self {
+        let mut command = Command::new("sleep");
+        let child = command.arg("1000").args(marks).spawn().unwrap();
         until_asleep(child.id());
         Self(child)
     }
@@ -70,10 +76,16 @@ impl Source for Sleeping {
     fn read<'a>(&'a self, instance: &'a Instance) -> ReadingFuture<'a> {
         let mut script = self.script.lock().unwrap();
         script.asked += 1;
+        let port = instance.arguments.get(3);
         let answer = script.answer.clone().map(|reading| Reading {
-            origin: match &instance.config {
-                Some(path) => path.display().to_string(),
-                None => reading.origin.clone(),
+            origin: match (&instance.config, port) {
+                (Some(path), _) => path.display().to_string(),
+                (None, Some(port)) => format!("/etc/{port}"),
+                (None, None) => reading.origin.clone(),
+            },
+            listeners: match port {
+                Some(port) => vec![format!(":{port}").parse().unwrap()],
+                None => reading.listeners,
             },
             ..reading
         });
@@ -217,6 +229,73 @@ async fn equal_names_are_told_apart_and_the_operator_has_the_last_word() {
         "{found:?}"
     );
     assert!(found.iter().all(|found| found.exe == exe));
+}
+
+/// `pid=name` of all, by pid, with words for the pids.
+fn named(discovery: &Discovery, words: &[(&str, u32)]) -> String {
+    let found = discovery.found();
+    let mut lines: Vec<String> = found
+        .iter()
+        .map(|found| {
+            let word = words.iter().find(|(_, pid)| *pid == found.pid);
+            format!("{}={}", word.unwrap().0, found.gateway.name)
+        })
+        .collect();
+    lines.sort();
+    lines.join(" ")
+}
+
+#[tokio::test]
+async fn a_restarted_gateway_keeps_its_name() {
+    let (mut discovery, script) = discovery("1005", Vec::new());
+    script.lock().unwrap().answer = Some(reading(":80"));
+    let first = Sleeper::with(&["1005", "81"]);
+    discovery.look().await.unwrap();
+    let mut words = vec![("a", first.pid())];
+    assert_eq!(named(&discovery, &words), "a=sleep");
+
+    // Not read yet, but of the same command line.
+    drop(first);
+    let second = Sleeper::with(&["1005", "81"]);
+    words.push(("b", second.pid()));
+    script.lock().unwrap().answer = None;
+    discovery.look().await.unwrap();
+    assert_eq!(named(&discovery, &words), "a=sleep b=sleep");
+    script.lock().unwrap().answer = Some(reading(":80"));
+    discovery.look().await.unwrap();
+    assert_eq!(named(&discovery, &words), "a=sleep b=sleep");
+
+    // A neighbour with a listener of its own is another gateway, also while the first restarts.
+    let neighbour = Sleeper::with(&["1005", "82"]);
+    words.push(("n", neighbour.pid()));
+    discovery.look().await.unwrap();
+    let both = "a=sleep:/etc/81 b=sleep:/etc/81 n=sleep:/etc/82";
+    assert_eq!(named(&discovery, &words), both);
+    drop(second);
+    discovery.look().await.unwrap();
+    let alone = "a=sleep:/etc/81 b=sleep:/etc/81 n=sleep:/etc/82";
+    let without = named(&discovery, &words);
+    assert_ne!(without, alone, "two that are gone and have no heir");
+    let third = Sleeper::with(&["1005", "81"]);
+    words.push(("c", third.pid()));
+    discovery.look().await.unwrap();
+    assert_eq!(
+        named(&discovery, &words),
+        "a=sleep:/etc/81 b=sleep:/etc/81 c=sleep:/etc/81 n=sleep:/etc/82"
+    );
+
+    // With another listener it is another gateway, and of two that fit neither is the heir.
+    drop(neighbour);
+    let elsewhere = Sleeper::with(&["1005", "83"]);
+    words.push(("e", elsewhere.pid()));
+    discovery.look().await.unwrap();
+    assert!(named(&discovery, &words).ends_with("e=sleep:/etc/83 n=sleep:/etc/82"));
+    drop(third);
+    let twins = [(); 2].map(|()| Sleeper::with(&["1005", "81"]));
+    words.extend([("x", twins[0].pid()), ("y", twins[1].pid())]);
+    discovery.look().await.unwrap();
+    let found = named(&discovery, &words);
+    assert!(!found.contains("c=sleep:/etc/81"), "{found}");
 }
 
 #[tokio::test]

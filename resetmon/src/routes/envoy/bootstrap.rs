@@ -1,6 +1,7 @@
 //! Where Envoy's own configuration is, and what it says of the admin interface.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -30,17 +31,18 @@ pub(super) struct Bootstrap {
     pub(super) admin: Vec<AdminAddress>,
 }
 
-/// Reads what `arguments` name.
-pub(super) fn read(arguments: &[String], files: &Files) -> Bootstrap {
+/// Reads what `arguments` name; `chosen` stands for their file, where the operator says so.
+pub(super) fn read(arguments: &[String], chosen: Option<&Path>, files: &Files) -> Bootstrap {
     let mut found = Bootstrap::default();
     if let Some(text) = option(arguments, &["--config-yaml"]) {
         "--config-yaml".clone_into(&mut found.origin);
         found.part("--config-yaml", text);
     }
-    if let Some(path) = option(arguments, &["-c", "--config-path"]) {
-        path.clone_into(&mut found.origin);
-        match files.read(path.as_ref()) {
-            Ok(text) => found.part(path, &text),
+    let named = option(arguments, &["-c", "--config-path"]).map(Path::new);
+    if let Some(path) = chosen.or(named) {
+        found.origin = path.display().to_string();
+        match files.read(path) {
+            Ok(text) => found.part(&path.display().to_string(), &text),
             Err(error) => found.problems.push(error.to_string()),
         }
     }
@@ -95,7 +97,7 @@ mod tests {
     fn read_in(root: &std::path::Path, line: &str) -> Bootstrap {
         let arguments: Vec<String> = line.split('\u{1f}').map(str::to_owned).collect();
         let files = Files::open(root, std::path::Path::new("/etc")).unwrap();
-        read(&arguments, &files)
+        read(&arguments, None, &files)
     }
 
     #[test]
@@ -147,6 +149,12 @@ mod tests {
             ["127.0.0.1:1"]
         );
         assert_eq!(found.origin, "e.yaml");
+        let arguments = ["envoy", "-c", "e.yaml"].map(str::to_owned);
+        let files = Files::open(root.path(), Path::new("/etc")).unwrap();
+        let found = read(&arguments, Some(Path::new("/etc/pipe.json")), &files);
+        assert_eq!(found.origin, "/etc/pipe.json");
+        let shown: Vec<String> = found.admin.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["unix:/run/admin.sock"]);
         let problems = read_in(root.path(), "envoy\u{1f}-c\u{1f}missing.yaml").problems;
         assert!(
             problems[0].starts_with("missing.yaml: No such file"),

@@ -1,4 +1,6 @@
 use super::*;
+use crate::export::http::certs::Ca;
+use crate::routes::admin::access::Access;
 use crate::routes::admin::recorded::{Recorded, as_if};
 use crate::routes::draft::shown;
 
@@ -155,7 +157,7 @@ async fn by_its_declarative_file() {
         "{shown}"
     );
     assert!(
-        shown.contains("it wants a token (Kong-Admin-Token)"),
+        shown.contains("give what it wants by `headers_file`"),
         "{shown}"
     );
     std::fs::write(prefix.path().join("kong.yml"), "services: [").unwrap();
@@ -180,4 +182,42 @@ async fn neither_api_nor_file() {
         "the Admin API is off (admin_listen), and there is no declarative file; \
          open the Admin API at the loopback: `admin_listen = 127.0.0.1:8001`"
     );
+}
+
+#[tokio::test]
+async fn with_a_token_over_tls() {
+    let ca = Ca::new();
+    let api = Recorded::start_tls(
+        &[
+            (
+                "/services?size=1000",
+                r#"{"data":[{"id":"s","name":"payments","host":"10.9.0.1","port":80}]}"#,
+            ),
+            (
+                "/routes?size=1000",
+                r#"{"data":[{"id":"r","name":"pay","service":{"id":"s"}}]}"#,
+            ),
+            ("/upstreams?size=1000", r#"{"data":[]}"#),
+            ("/plugins?size=1000", r#"{"data":[]}"#),
+        ],
+        ca.issue(&["kong.test"]).server(),
+    );
+    let prefix = prefix("admin_listen = 127.0.0.1:1\n");
+    let file = |name: &str, text: &str| {
+        let path = prefix.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path)
+    };
+    let access = Access {
+        ca_file: file("ca.pem", &ca.pem()),
+        server_name: Some("kong.test".try_into().unwrap()),
+        headers_file: file("headers", "Kong-Admin-Token: s3cret\n"),
+        ..Access::default()
+    };
+    let admin = AdminAddress::Https(api.address);
+    let instance = instance(prefix.path()).with(None, Some(admin), access);
+    let reading = Kong.read(&instance).await.unwrap();
+    assert_eq!(&*reading.routes[0].name, "pay");
+    assert_eq!(reading.origin, format!("https://{}/routes", api.address));
+    assert_eq!(api.sent("kong-admin-token"), ["s3cret"; 5]);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::routes::admin::access::Access;
 use crate::routes::admin::recorded::{Recorded, as_if};
 use crate::routes::draft::shown;
 
@@ -166,4 +167,22 @@ async fn neither_api_nor_files() {
     );
     assert!(!Traefik.claims(&as_if(EXE, "traefik version", directory.path())));
     assert!(!Traefik.claims(&as_if("/bin/traefik2", "traefik", directory.path())));
+}
+
+#[tokio::test]
+async fn with_basic_auth() {
+    let directory = tempfile::tempdir().unwrap();
+    let api = recorded("");
+    let user = directory.path().join("user");
+    std::fs::write(&user, "operator:s3cret\n").unwrap();
+    let access = Access {
+        basic_auth_file: Some(user),
+        ..Access::default()
+    };
+    let instance = as_if(EXE, "traefik", directory.path());
+    let instance = instance.with(None, Some(AdminAddress::Tcp(api.address)), access);
+    let reading = Traefik.read(&instance).await.unwrap();
+    assert_eq!(reading.routes.len(), 2);
+    let sent = api.sent("authorization");
+    assert_eq!(sent, ["Basic b3BlcmF0b3I6czNjcmV0"; 5]);
 }
