@@ -9,3 +9,4 @@ pub mod outlived;
 pub mod propagation;
 pub mod reject;
 pub mod repeat;
+pub mod twin;

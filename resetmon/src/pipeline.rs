@@ -20,12 +20,13 @@ use crate::diagnosis::outlived::Outlived;
 use crate::diagnosis::propagation::Propagation;
 use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
+use crate::diagnosis::twin::Twins;
 use crate::kernel::clock::{Anchor, Clock};
 use crate::kernel::decode::{DecodeError, Record, decode, observation};
 use crate::kernel::observation::{Observation, Task};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
-use crate::reset::{Owner, Reset, ResetId};
+use crate::reset::{Owner, Reset, ResetId, Twin};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
@@ -46,6 +47,7 @@ pub struct Pipeline {
     rejects: Rejects,
     outlived: Outlived,
     repeats: Repeats,
+    twins: Twins,
     propagation: Propagation,
     processes: Processes,
     /// Gateways described by hand, and those found.
@@ -73,6 +75,7 @@ impl Pipeline {
             rejects: Rejects::default(),
             outlived: Outlived::default(),
             repeats: Repeats::default(),
+            twins: Twins::default(),
             propagation: Propagation::default(),
             processes,
             by_hand: config.gateways.clone(),
@@ -200,31 +203,56 @@ impl Pipeline {
     pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Reset)) {
         let standing = self.merge.expire(now);
         self.hand_over(standing, &mut out);
-        let mut linked = Vec::new();
-        self.propagation.expire(now, &mut linked);
-        linked.into_iter().for_each(out);
+        let mut joined = Vec::new();
+        self.twins.expire(now, &mut joined);
+        self.link(&mut joined, &mut out);
+        self.propagation.expire(now, &mut joined);
+        joined.into_iter().for_each(out);
     }
 
     /// Hands over everything held back, at the end of a run.
     pub fn end(&mut self, mut out: impl FnMut(Reset)) {
         let standing = self.merge.finish();
         self.hand_over(standing, &mut out);
-        let mut linked = Vec::new();
-        self.propagation.finish(&mut linked);
-        linked.into_iter().for_each(out);
+        let mut joined = Vec::new();
+        self.twins.finish(&mut joined);
+        self.link(&mut joined, &mut out);
+        self.propagation.finish(&mut joined);
+        joined.into_iter().for_each(out);
     }
 
     /// When [`Self::expire`] has something to do next, since boot.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        let deadlines = [self.merge.next_deadline(), self.propagation.next_deadline()];
+        let deadlines = [
+            self.merge.next_deadline(),
+            self.twins.next_deadline(),
+            self.propagation.next_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
     fn hand_over(&mut self, observations: Vec<Observation>, mut out: impl FnMut(Reset)) {
-        let mut linked = Vec::new();
+        let mut joined = Vec::new();
         for observation in observations {
             let reset = self.finish(observation, 1);
+            self.twins.push(reset, &mut joined);
+            self.link(&mut joined, &mut out);
+        }
+    }
+
+    /// The last steps, for those that have met their twin or have none.
+    fn link(&mut self, joined: &mut Vec<Reset>, mut out: impl FnMut(Reset)) {
+        let mut linked = Vec::new();
+        for mut reset in joined.drain(..) {
+            let twin = reset.twin.as_ref().and_then(Twin::name);
+            let host = reset.route.as_ref().and_then(|route| route.host.as_ref());
+            if let Some(name) = twin
+                && host.is_none()
+                && self.peers.given(reset.observation.remote.ip()).is_none()
+            {
+                reset.peer = name;
+            }
             self.propagation.push(reset, &mut linked);
             linked.drain(..).for_each(&mut out);
         }
@@ -258,6 +286,7 @@ impl Pipeline {
             packets,
             repeat_of,
             propagated_from: None,
+            twin: None,
             observation,
         }
     }

@@ -122,6 +122,34 @@ pub struct Propagated {
     pub cause: Cause,
 }
 
+/// The other end's side of a reset received: the sent reset that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// Name of the sent reset.
+    pub id: ResetId,
+    /// Inode number of the network namespace that sent it.
+    pub netns: u32,
+    /// Whose socket sent it, else who closed it.
+    pub owner: Option<Owner>,
+    /// Why it was sent.
+    pub cause: Cause,
+}
+
+impl Twin {
+    /// What the other end is called: its pod as `namespace/pod`, else its process.
+    #[must_use]
+    pub fn name(&self) -> Option<Arc<str>> {
+        let process = &self.owner.as_ref()?.process;
+        let container = process.container.as_ref();
+        Some(
+            match container.and_then(|container| container.names.as_ref()) {
+                Some(names) => Arc::from(format!("{}/{}", names.namespace, names.pod)),
+                None => Arc::clone(&process.name),
+            },
+        )
+    }
+}
+
 /// One reset, finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
@@ -135,7 +163,8 @@ pub struct Reset {
     pub owner: Option<Owner>,
     /// Who closed or reset it, where that is another process or a dying one.
     pub closer: Option<Owner>,
-    /// Name of the peer: from the configuration, the cluster or the route, else its address.
+    /// Name of the peer: from the configuration, the cluster or the route, else its pod or process
+    /// if it is on this node ([`Twin::name`]), else its address.
     pub peer: Arc<str>,
     /// Gateway, route, upstream, leg.
     pub route: Option<RouteMatch>,
@@ -148,6 +177,8 @@ pub struct Reset {
     pub repeat_of: Option<ResetId>,
     /// Set if a gateway passed a reset of its other leg on.
     pub propagated_from: Option<Propagated>,
+    /// The sent reset that this received one is, if this node sent it too.
+    pub twin: Option<Twin>,
 }
 
 impl Reset {

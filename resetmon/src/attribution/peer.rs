@@ -50,21 +50,29 @@ impl PeerNames {
         &self.cluster
     }
 
+    /// What the configuration or the cluster calls `address`.
+    #[must_use]
+    pub fn given(&self, address: IpAddr) -> Option<Arc<str>> {
+        let address = address.to_canonical();
+        if let Some((_, name)) = self.names.get_lpm(&IpNet::from(address)) {
+            return Some(Arc::clone(name));
+        }
+        let found = self.cluster.names.get(address)?;
+        Some(Arc::clone(&found.name))
+    }
+
     /// The name of `address`; IPv4 mapped into IPv6 counts as IPv4. `host` is the name by which the
     /// connection's route has it.
     #[must_use]
     pub fn name(&self, address: IpAddr, host: Option<&Arc<str>>) -> Arc<str> {
         let address = address.to_canonical();
-        let whole = IpNet::from(address);
-        if let Some((_, name)) = self.names.get_lpm(&whole) {
-            return Arc::clone(name);
-        }
-        if let Some(found) = self.cluster.names.get(address) {
-            return Arc::clone(&found.name);
+        if let Some(name) = self.given(address) {
+            return name;
         }
         if let Some(host) = host {
             return Arc::clone(host);
         }
+        let whole = IpNet::from(address);
         let bits = match address {
             IpAddr::V4(_) => self.v4_bits,
             IpAddr::V6(_) => self.v6_bits,

@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::facts::exit;
 use crate::kernel::names;
 use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
-use crate::reset::{Container, Owner, Propagated, Reset};
+use crate::reset::{Container, Owner, Propagated, Reset, Twin};
 
 pub mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{ContainerPart, Line, ProcessPart, PropagatedPart, RstPart, TriggerPart, VitalsPart};
+use line::{
+    ContainerPart, Line, ProcessPart, PropagatedPart, RstPart, TriggerPart, TwinPart, VitalsPart,
+};
 
 /// Version of the line's layout. It grows when a key changes its meaning or disappears; a reader
 /// has to pass over keys that it does not know.
@@ -72,11 +74,11 @@ impl<'a> From<&'a Reset> for Line<'a> {
             process: reset
                 .owner
                 .as_ref()
-                .map(|owner| process(owner, observation)),
+                .map(|owner| dying_or_not(owner, observation)),
             closer: reset
                 .closer
                 .as_ref()
-                .map(|closer| process(closer, observation)),
+                .map(|closer| dying_or_not(closer, observation)),
             peer: &reset.peer,
             gateway: route.map(|route| &*route.gateway),
             route: route
@@ -122,13 +124,17 @@ impl<'a> From<&'a Reset> for Line<'a> {
             packets: (reset.packets > 1).then_some(reset.packets),
             repeat_of: reset.repeat_of.map(|id| id.to_string()),
             propagated_from: reset.propagated_from.as_ref().map(propagated),
+            twin: reset.twin.as_ref().map(twin),
         }
     }
 }
 
-fn process<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
+fn dying_or_not<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
+    process(owner, exit(owner.process.pid, observation))
+}
+
+fn process(owner: &Owner, exit: Option<Exit>) -> ProcessPart<'_> {
     let process = &*owner.process;
-    let exit = exit(process.pid, observation);
     ProcessPart {
         pid: process.pid,
         name: &process.name,
@@ -161,6 +167,15 @@ fn propagated(from: &Propagated) -> PropagatedPart<'_> {
             .map(|route| &*route.upstream)
             .filter(|name| !name.is_empty()),
         cause: from.cause.name(),
+    }
+}
+
+fn twin(twin: &Twin) -> TwinPart<'_> {
+    TwinPart {
+        id: twin.id.to_string(),
+        netns: twin.netns,
+        cause: twin.cause.name(),
+        process: twin.owner.as_ref().map(|owner| process(owner, None)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kernel::observation::{
 };
 use crate::reset::{
     Cause, Container, ContainerNames, Diagnosis, Leg, Owner, Process, Propagated, Reset, ResetId,
-    RouteMatch, Sender, Stage,
+    RouteMatch, Sender, Stage, Twin,
 };
 
 /// A worker of nginx, pid 4242, on the host.
@@ -79,6 +79,25 @@ pub(crate) fn propagated() -> Propagated {
             leg: Leg::Downstream,
         }),
         cause: Cause::ClientCanceled,
+    }
+}
+
+/// A backend on the same node that closed with data unread.
+pub(crate) fn twin() -> Twin {
+    Twin {
+        id: ResetId(0x28),
+        netns: 4_026_531_999,
+        owner: Some(Owner {
+            process: Arc::new(Process {
+                pid: 77,
+                name: Arc::from("payd"),
+                comm: Arc::from("payd"),
+                container: Some(named_container()),
+                ..nginx()
+            }),
+            known_by: KnownBy::Accept,
+        }),
+        cause: Cause::ClosedWithUnreadData,
     }
 }
 
@@ -173,6 +192,7 @@ pub(crate) fn received() -> Reset {
         packets: 1,
         repeat_of: None,
         propagated_from: None,
+        twin: None,
     }
 }
 

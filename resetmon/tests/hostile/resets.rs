@@ -70,6 +70,7 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
         packets: 1 + random.next() % 1000,
         repeat_of: random.one_in(4).then(|| ResetId(random.number())),
         propagated_from: None,
+        twin: None,
         observation,
     }
 }

@@ -47,6 +47,7 @@ fn reset(id: u64, observation: Observation, leg: Leg, cause: Cause) -> Reset {
         packets: 1,
         repeat_of: None,
         propagated_from: None,
+        twin: None,
         observation,
     }
 }

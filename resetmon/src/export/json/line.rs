@@ -144,6 +144,23 @@ pub struct Line<'a> {
     /// The reset of the gateway's other leg that led to this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub propagated_from: Option<PropagatedPart<'a>>,
+    /// The sent reset that this received one is: this node sent it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<TwinPart<'a>>,
+}
+
+/// `twin`.
+#[derive(Debug, Serialize)]
+pub struct TwinPart<'a> {
+    /// `id` of the sent reset.
+    pub id: String,
+    /// Inode number of the network namespace that sent it.
+    pub netns: u32,
+    /// Why it was sent.
+    pub cause: &'static str,
+    /// Whose socket sent it, else who closed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessPart<'a>>,
 }
 
 /// `propagated_from`.
@@ -167,7 +184,7 @@ pub struct PropagatedPart<'a> {
     pub cause: &'static str,
 }
 
-/// `process` and `closer`.
+/// `process` and `closer`, also those of a `twin`.
 #[derive(Debug, Serialize)]
 pub struct ProcessPart<'a> {
     /// Process id in the initial pid namespace.

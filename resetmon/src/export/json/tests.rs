@@ -109,6 +109,27 @@ fn members_by_key() {
             }),
         ),
         (
+            changed(|reset| reset.twin = Some(sample::twin())),
+            "/twin/cause",
+            json!("closed_with_unread_data"),
+        ),
+        (
+            changed(|reset| reset.twin = Some(sample::twin())),
+            "/twin/process/container/pod",
+            json!("web-0"),
+        ),
+        (
+            changed(|reset| {
+                reset.twin = Some(Twin {
+                    owner: None,
+                    ..sample::twin()
+                });
+            }),
+            "/twin",
+            json!({"id": "0000000000000028", "netns": 4_026_531_999_u32,
+                "cause": "closed_with_unread_data"}),
+        ),
+        (
             changed(|reset| reset.diagnosis.cause = Cause::ResetAfterClose),
             "/benign",
             json!(true),

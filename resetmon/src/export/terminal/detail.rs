@@ -4,7 +4,7 @@ use super::text::{bytes, clean, cut, duration, width};
 use crate::export::facts::{exit, idle};
 use crate::kernel::names;
 use crate::kernel::observation::{Direction, Exit};
-use crate::reset::{Leg, Propagated, Reset, Sender};
+use crate::reset::{Leg, Propagated, Reset, Sender, Twin};
 
 /// Between two parts.
 const SEPARATOR: &str = " · ";
@@ -38,6 +38,7 @@ fn parts(reset: &Reset) -> Vec<String> {
     let mut parts = Vec::new();
     parts.extend(place(reset));
     parts.extend(reset.propagated_from.as_ref().map(passed_on));
+    parts.extend(reset.twin.as_ref().map(other_end));
     parts.extend(peer(reset));
     parts.extend(container(reset));
     parts.extend(sender(reset));
@@ -111,6 +112,23 @@ fn passed_on(from: &Propagated) -> String {
         "because of reset {}, {} on the {} leg{upstream}, {peer}",
         from.id, from.cause, from.leg
     )
+}
+
+/// `sent by payd[77] in pod shop/web-0: closed_with_unread_data, reset 0000000000000028`
+fn other_end(twin: &Twin) -> String {
+    let who = twin.owner.as_ref().map_or_else(
+        || "this node".to_owned(),
+        |owner| {
+            let process = &owner.process;
+            let names = process.container.as_ref();
+            let names = names.and_then(|container| container.names.as_ref());
+            let pod = names.map_or(String::new(), |names| {
+                format!(" in pod {}/{}", clean(&names.namespace), clean(&names.pod))
+            });
+            format!("{}[{}]{pod}", clean(&process.name), process.pid)
+        },
+    );
+    format!("sent by {who}: {}, reset {}", twin.cause, twin.id)
 }
 
 /// The peer's name, where it says more than the address in the row.

@@ -232,6 +232,23 @@ fn what_led_to_it_comes_first() {
 }
 
 #[test]
+fn the_other_end_is_named() {
+    let mut reset = sample::received();
+    reset.twin = Some(sample::twin());
+    let style = Style {
+        columns: None,
+        colour: false,
+    };
+    let named = "sent by payd[77] in pod shop/web-0: closed_with_unread_data, reset \
+                 0000000000000028";
+    let shown = lines(&reset, style);
+    assert!(shown.contains(named), "{shown}");
+    reset.twin.as_mut().unwrap().owner = None;
+    let shown = lines(&reset, style);
+    assert!(shown.contains("sent by this node: closed"), "{shown}");
+}
+
+#[test]
 fn colours_by_severity() {
     let style = Style {
         columns: Some(100),
