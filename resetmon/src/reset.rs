@@ -9,7 +9,7 @@ use crate::kernel::observation::{KnownBy, Observation};
 
 pub mod words;
 
-pub use words::{Cause, Leg, Sender, Stage};
+pub use words::{Cause, FailureKind, Leg, Sender, Stage};
 
 /// A container, as its cgroup path or the runtime names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,6 +50,24 @@ words! {
 }
 
 words! {
+    /// How a connection failed as its user saw it.
+    FailureKind {
+        /// A RST ended it.
+        Reset = "reset",
+        /// The attempt to connect was refused.
+        Refused = "refused",
+        /// The peer, or the path to it, stopped answering.
+        TimedOut = "timed_out",
+        /// No way to the peer, as a router or this node said.
+        Unreachable = "unreachable",
+        /// A request went out and the peer closed without a byte of an answer.
+        EmptyResponse = "empty_response",
+        /// This side gave up first.
+        Canceled = "canceled",
+    }
+}
+
+words! {
     /// Which side of a gateway the connection is on.
     Leg {
         /// Client to gateway.

@@ -72,6 +72,9 @@ pub(crate) fn judge(
     let sent = all.iter().filter(|event| is_sent(event)).count();
     let (fences, seen): (Vec<Value>, Vec<Value>) = all.into_iter().partition(is_fence);
     let mut wrong = compare::differences(scenario.expect, &seen, &names, reporter, kernel);
+    if reporter == Reporter::Resetmon {
+        wrong.extend(unjoined(&seen));
+    }
     if fences.len() != fences_reported(kernel) {
         wrong.push(format!(
             "{} of the closing reset's events were reported",
@@ -92,6 +95,33 @@ pub(crate) fn judge(
         wrong,
         seen,
     })
+}
+
+/// What is wrong with the joins of received resets with the sent ones that they are.
+fn unjoined(events: &[Value]) -> Vec<String> {
+    let is_first = |event: &Value| event["repeat_of"].is_null() && event["firewall_hook"].is_null();
+    let mirrors = |one: &Value, other: &Value| {
+        one["local"] == other["remote"] && one["remote"] == other["local"]
+    };
+    let mut wrong = Vec::new();
+    for event in events {
+        let twin = &event["twin"]["id"];
+        let sent: Vec<&Value> = events
+            .iter()
+            .filter(|other| is_sent(other) && mirrors(event, other))
+            .collect();
+        if !is_sent(event) && is_first(event) {
+            let expected = sent.iter().any(|sent| is_first(sent));
+            let found = sent.iter().find(|sent| sent["id"] == *twin);
+            if expected && found.is_none_or(|sent| sent["cause"] != event["twin"]["cause"]) {
+                wrong.push(format!("{event} is not joined with its sender"));
+            }
+        }
+        if twin.is_string() && !sent.iter().any(|sent| sent["id"] == *twin) {
+            wrong.push(format!("{event} is joined with what did not send it"));
+        }
+    }
+    wrong
 }
 
 /// One more reset, of which everything is known: what was reported before it came before it.

@@ -316,8 +316,9 @@ fn closing_call(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Caus
 
 /// The state is not CLOSE: nobody called `close()`.
 ///
-/// A `FIN_WAIT2` timer that runs out on an orphan has no cause of its own in the list: nothing
-/// was lost and nobody was short of memory, so it stays unknown with its evidence.
+/// `tcp_keepalive_timer` resets an orphan in `FIN_WAIT2` where `tcp_fin_time` leaves nothing to wait
+/// for: because `TCP_LINGER2` is negative, or because that or `tcp_fin_timeout` was shortened
+/// meanwhile. Both are one decision, not to linger for the peer's FIN.
 fn still_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
     let state = state_of(o);
     if o.flags.in_task {
@@ -335,8 +336,9 @@ fn still_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause 
             "TCP_LINGER2 is negative: no wait for the peer's FIN",
         ),
         (true, Some(TcpState::FinWait2)) => e.so(
-            Cause::Unknown,
-            "the local end had closed and the time to wait for the peer's FIN ran out",
+            Cause::LingerAbort,
+            "the local end had closed, and the time that TCP_LINGER2 or net.ipv4.tcp_fin_timeout \
+             leaves for the peer's FIN was over",
         ),
         (true, _) if reason.is_none() => e.so(
             Cause::MemoryPressure,

@@ -35,11 +35,11 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         needs: &[Need::Tun],
         run: fin_wait2_timeout,
         expect: &[
-            // No cause of the list fits: the peer just never closed its side.
+            // Of the same family as TCP_LINGER2: no more waiting for the peer's FIN.
             sent("server", "remote")
                 .reason("tcp_state")
                 .before("fin_wait2")
-                .cause("unknown")
+                .cause("linger_abort")
                 .server("server", READ)
                 .fin_sent(),
         ],

@@ -221,8 +221,8 @@ fn orphans() {
         "FIN_WAIT2",
         &fin_wait2,
         "tcp_state",
-        Cause::Unknown,
-        &["ran out"],
+        Cause::LingerAbort,
+        &["tcp_fin_timeout"],
     );
     let linger2 = set(fin_wait2.clone(), |o| o.linger2_abort = true);
     expect_both(
