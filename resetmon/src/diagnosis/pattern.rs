@@ -1,0 +1,1 @@
+//! Patterns over many events: from samples to findings, one file a pattern.
