@@ -32,6 +32,9 @@ pub(crate) const LIVE: &str = "live";
 /// The name of the tests with real gateways, which start agents too.
 const GATEWAYS: &str = "sources";
 
+/// The name of the tests of what is below `deploy/`, which call the tools that will read it.
+const DEPLOY: &str = "deploy";
+
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
 
@@ -44,6 +47,7 @@ enum Stage {
     LintObject,
     Unit,
     Doc,
+    Deploy,
     Live,
     Gateways,
     Machines,
@@ -54,7 +58,13 @@ impl Stage {
     fn needs_object(self) -> bool {
         matches!(
             self,
-            Self::Lint | Self::Unit | Self::Doc | Self::Live | Self::Gateways | Self::Machines
+            Self::Lint
+                | Self::Unit
+                | Self::Doc
+                | Self::Deploy
+                | Self::Live
+                | Self::Gateways
+                | Self::Machines
         )
     }
 }
@@ -68,6 +78,7 @@ impl fmt::Display for Stage {
             Self::LintObject => "eBPF lints",
             Self::Unit => "unit tests",
             Self::Doc => "doc tests",
+            Self::Deploy => "deployment files",
             Self::Live => "live-kernel tests",
             Self::Gateways => "gateway tests",
             Self::Machines => "virtual machines",
@@ -78,15 +89,17 @@ impl fmt::Display for Stage {
 /// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines
 /// too, which take longer than what one looks for.
 fn stages(part: Part, filtered: bool) -> Vec<Stage> {
-    use Stage::{Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
     let all = match part {
         Part::All if !filtered => {
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways, Machines,
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Machines,
             ]
         }
         Part::All | Part::Native => {
-            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways]
+            vec![
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways,
+            ]
         }
         Part::Unit => vec![Format, Object, Lint, LintObject, Unit, Doc],
         Part::Live => vec![Object, Live, Gateways],
@@ -184,6 +197,7 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Live => live(workspace, filters),
+        Stage::Deploy => standard(workspace, DEPLOY, filters),
         Stage::Gateways => gateways(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
@@ -225,7 +239,7 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
 fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut call = on_host(cargo(workspace, "test")).args(["--no-fail-fast", "--lib", "--bins"]);
     for name in integration_tests(&workspace.root)? {
-        if ![LIVE, GATEWAYS].contains(&&*name) {
+        if ![LIVE, GATEWAYS, DEPLOY].contains(&&*name) {
             call = call.args(["--test", &name]);
         }
     }
@@ -252,16 +266,14 @@ fn ensure_root() -> Result<()> {
 
 fn gateways(workspace: &Workspace, filters: &[String]) -> Result<String> {
     ensure_root()?;
+    standard(workspace, GATEWAYS, filters)
+}
+
+/// Runs an integration test of the agent that has the standard harness.
+fn standard(workspace: &Workspace, name: &str, filters: &[String]) -> Result<String> {
     let mut counts = Counts::default();
     let result = cargo(workspace, "test")
-        .args([
-            "--locked",
-            "--package",
-            "resetmon",
-            "--test",
-            GATEWAYS,
-            "--",
-        ])
+        .args(["--locked", "--package", "resetmon", "--test", name, "--"])
         .args(filters)
         .run_watched(|line| counts.add(parse_test_result(line)));
     result.with_context(|| counts.to_string())?;

@@ -382,7 +382,10 @@ impl AgentPages {
         let mut probes = Vec::new();
         for (probe, outcome) in attached.outcomes() {
             let is_attached = *outcome == Outcome::Attached;
-            metrics.set_probe(probe.name, is_attached);
+            // 0 is for what is missed.
+            if *outcome != Outcome::NotNeeded {
+                metrics.set_probe(probe.name, is_attached);
+            }
             probes.push(ProbeStatus {
                 name: probe.name.to_owned(),
                 attached: is_attached,

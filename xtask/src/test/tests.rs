@@ -48,19 +48,21 @@ fn reads_the_standard_harness() {
 
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
-    use Stage::{Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
     let rows = [
         (
             Part::All,
             false,
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways, Machines,
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Machines,
             ],
         ),
         (
             Part::Native,
             false,
-            vec![Format, Object, Lint, LintObject, Unit, Doc, Live, Gateways],
+            vec![
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways,
+            ],
         ),
         (
             Part::Unit,
@@ -69,9 +71,13 @@ fn filters_leave_out_what_is_no_named_test() {
         ),
         (Part::Live, false, vec![Object, Live, Gateways]),
         (Part::Vm, false, vec![Object, Machines]),
-        (Part::All, true, vec![Object, Unit, Live, Gateways]),
+        (Part::All, true, vec![Object, Unit, Deploy, Live, Gateways]),
         (Part::Unit, true, vec![Object, Unit]),
-        (Part::Native, true, vec![Object, Unit, Live, Gateways]),
+        (
+            Part::Native,
+            true,
+            vec![Object, Unit, Deploy, Live, Gateways],
+        ),
         (Part::Live, true, vec![Object, Live, Gateways]),
         (Part::Vm, true, vec![Object, Machines]),
     ];
