@@ -187,8 +187,8 @@ fn side(reset: &Reset) -> Option<Side> {
         opened: ago(o.since_opened.or(o.age)),
         last_in: ago(o.since_data_in),
         last_out: ago(o.since_data_out),
-        bytes_in: vitals.map(|vitals| vitals.bytes_received),
-        bytes_out: vitals.map(|vitals| vitals.bytes_sent),
+        bytes_in: vitals.map(|v| v.bytes_received.saturating_sub(v.unread.into())),
+        bytes_out: vitals.map(|v| v.bytes_acked.saturating_add(v.unacked.into())),
         tick: o.tick,
     })
 }

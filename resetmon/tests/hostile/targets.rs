@@ -18,6 +18,7 @@ mod merge;
 pub(crate) mod pipeline;
 mod printable;
 mod process;
+mod propagation;
 mod record;
 mod repeats;
 mod routes;
@@ -41,6 +42,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<envoy::Answers>(),
     Row::of::<merge::Held>(),
     Row::of::<repeats::Packets>(),
+    Row::of::<propagation::Legs>(),
     Row::of::<cgroup::Paths>(),
     Row::of::<record::Records>(),
     Row::of::<printable::Texts>(),

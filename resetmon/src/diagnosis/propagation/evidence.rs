@@ -20,9 +20,9 @@ pub(super) const MARGIN: u32 = 2;
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// The same on a busy machine.
 const SOON: Duration = Duration::from_millis(10);
-/// Answers of so many bytes seldom have the same length by chance.
-const LONG_ANSWER: u64 = 8192;
-/// What gateways add to an answer's head or take from it, at most.
+/// Requests and answers of so many bytes seldom have the same length by chance.
+const LONG: u64 = 8192;
+/// What gateways add to a head or take from it, at most.
 const REWRITTEN: u64 = 2048;
 
 /// One end of a link, with moments since boot.
@@ -43,7 +43,9 @@ pub(super) struct Side {
     pub(super) last_in: Option<Duration>,
     /// When payload last went out.
     pub(super) last_out: Option<Duration>,
+    /// Bytes that the gateway took.
     pub(super) bytes_in: Option<u64>,
+    /// Bytes that it gave, whether they were sent or not.
     pub(super) bytes_out: Option<u64>,
     /// Uncertainty of the last two moments.
     pub(super) tick: Duration,
@@ -65,8 +67,9 @@ pub(super) fn weigh(origin: &Side, end: &Side) -> Option<u32> {
     let mut weight = graded(reaction);
     weight += opening(down, up);
     weight += request(down, up)?;
-    weight += answer(down, up);
+    weight += answer(down, up, origin);
     weight += u32::from(down.tid == up.tid);
+    weight += u32::from(nothing_left(down) != nothing_left(up));
     Some(weight)
 }
 
@@ -104,6 +107,12 @@ fn served_before(down: &Side, up: &Side) -> bool {
     moments.is_some_and(|((came, opened), sent)| opened < came && sent <= opened + 2 * up.tick)
 }
 
+/// A connection in `TIME_WAIT`, of which nothing but its moments is known: that it shows neither
+/// request nor answer does not speak against it.
+fn nothing_left(side: &Side) -> bool {
+    side.last_in.is_none() && side.bytes_in.is_none()
+}
+
 /// 2 within one round of the event loop, 1 soon after, 0 later.
 const fn graded(gap: Duration) -> u32 {
     if gap.as_nanos() <= AT_ONCE.as_nanos() {
@@ -122,34 +131,48 @@ fn opening(down: &Side, up: &Side) -> u32 {
     gap.map_or(0, graded)
 }
 
-/// The request went out when it had come in; `None` if it went out before.
+/// The request went out when it had come in and there was a connection for it, or an upload of one
+/// length; `None` if it went out before.
 fn request(down: &Side, up: &Side) -> Option<u32> {
+    let uploaded = down.bytes_in.zip(up.bytes_out);
+    let uploaded = u32::from(uploaded.is_some_and(|(came, went)| same_length(came, went)));
     let (Some(arrived), Some(forwarded)) = (down.last_in, up.last_out) else {
-        return Some(0);
+        return Some(uploaded);
     };
     let unsure = 2 * down.tick.max(up.tick);
     if forwarded + unsure < arrived {
         // Only a tunnel or an upload goes on after what was forwarded last.
-        let small = down.bytes_in.is_none_or(|bytes| bytes <= LONG_ANSWER);
-        return (!small).then_some(0);
+        let small = down.bytes_in.is_none_or(|bytes| bytes <= LONG);
+        return (!small).then_some(uploaded);
     }
-    Some(u32::from(forwarded <= arrived + unsure))
+    // A gateway that is late to accept is late to connect.
+    let since = match up.established {
+        Some(connected) if opening(down, up) > 0 => arrived.max(connected),
+        _ => arrived,
+    };
+    Some(uploaded + u32::from(forwarded <= since + unsure))
 }
 
-/// The answer went out when it had come in: none in both, or of the same age, or of one length.
-fn answer(down: &Side, up: &Side) -> u32 {
+/// The answer went out when it had come in: none in both, or of the same age, or of one length; or
+/// it came when the client was gone, and none went out.
+fn answer(down: &Side, up: &Side, origin: &Side) -> u32 {
     let (Some(came), Some(went)) = (up.bytes_in, down.bytes_out) else {
         return 0;
     };
-    if came == 0 || went == 0 {
-        return u32::from(came == went);
-    }
-    let long = came.min(went) > LONG_ANSWER;
-    let same_length = long && came.abs_diff(went) <= REWRITTEN;
     let unsure = 2 * down.tick.max(up.tick);
+    if came == 0 || went == 0 {
+        let late = up.last_in.is_some_and(|came| came + unsure >= origin.at);
+        let gone = went == 0 && origin.leg == Leg::Downstream && late;
+        return u32::from(came == went || gone);
+    }
     let moments = down.last_out.zip(up.last_in);
     let same_time = moments.is_some_and(|(went, came)| went.abs_diff(came) <= unsure);
-    u32::from(same_time) + u32::from(same_length)
+    u32::from(same_time) + u32::from(same_length(came, went))
+}
+
+/// Many bytes, and as many in as out.
+fn same_length(came: u64, went: u64) -> bool {
+    came.min(went) > LONG && came.abs_diff(went) <= REWRITTEN
 }
 
 #[cfg(test)]
@@ -258,6 +281,73 @@ pub(super) mod tests {
                     (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_050_000)));
                 },
                 Some(8),
+            ),
+            (
+                "in the middle of a long upload",
+                |down, up| {
+                    (down.bytes_in, up.bytes_out) = (Some(90_000), Some(90_000));
+                    down.last_in = Some(us(1_100_000));
+                },
+                Some(7),
+            ),
+            (
+                "uploads of other lengths",
+                |down, up| {
+                    (down.bytes_in, up.bytes_out) = (Some(90_000), Some(80_000));
+                    down.last_in = Some(us(1_100_000));
+                },
+                Some(6),
+            ),
+            (
+                "late to accept, and forwarded then",
+                |_, up| {
+                    up.opened = Some(us(1_009_500));
+                    up.established = Some(us(1_009_600));
+                    up.last_out = Some(us(1_012_000));
+                },
+                Some(6),
+            ),
+            (
+                "later than that",
+                |_, up| {
+                    up.opened = Some(us(1_010_500));
+                    up.established = Some(us(1_010_600));
+                    up.last_out = Some(us(1_012_000));
+                },
+                Some(4),
+            ),
+            (
+                "an answer that met nobody",
+                |_, up| {
+                    up.bytes_in = Some(900);
+                    up.last_in = Some(us(1_096_000));
+                },
+                Some(7),
+            ),
+            (
+                "an answer that was kept",
+                |_, up| {
+                    up.bytes_in = Some(900);
+                    up.last_in = Some(us(1_080_000));
+                },
+                Some(6),
+            ),
+            (
+                "nothing left but the moments",
+                |_, up| {
+                    (up.last_in, up.last_out) = (None, None);
+                    (up.bytes_in, up.bytes_out) = (None, None);
+                },
+                Some(6),
+            ),
+            (
+                "nothing left, and late",
+                |_, up| {
+                    up.at += us(5_000);
+                    (up.last_in, up.last_out) = (None, None);
+                    (up.bytes_in, up.bytes_out) = (None, None);
+                },
+                Some(5),
             ),
             (
                 "no counters",

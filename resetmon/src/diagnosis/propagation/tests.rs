@@ -61,7 +61,7 @@ fn connection(mut o: Observation, role: Role, opened: Duration, end: Duration) -
     (o.since_data_in, o.since_data_out) = (ago, ago);
     let vitals = o.vitals.as_mut().unwrap();
     match role {
-        Role::Client => vitals.bytes_sent = 100,
+        Role::Client => vitals.bytes_acked = 100,
         Role::Server => vitals.bytes_received = 100,
     }
     o
