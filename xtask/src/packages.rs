@@ -32,8 +32,9 @@ pub(crate) const TOOLS: [Tool; 9] = [
     tool("setpriv", "util-linux"),
 ];
 
-/// Every gateway whose configuration the tests read, besides nginx.
-pub(crate) const GATEWAYS: [Tool; 4] = [
+/// Every gateway whose configuration the tests read, besides nginx, and the name server that they
+/// ask.
+pub(crate) const GATEWAYS: [Tool; 5] = [
     tool("haproxy", "haproxy"),
     tool("apache2", "apache2-bin"),
     tool("caddy", "caddy"),
@@ -42,6 +43,7 @@ pub(crate) const GATEWAYS: [Tool; 4] = [
         "/usr/lib/nginx/modules/ngx_stream_module.so",
         "libnginx-mod-stream",
     ),
+    tool("dnsmasq", "dnsmasq-base"),
 ];
 
 /// Every program that the benchmark calls.

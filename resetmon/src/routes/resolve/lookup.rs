@@ -1,14 +1,13 @@
 //! One name asked for as a [`Resolver`] says: files and name servers in its order, search list and
 //! all.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-    ServerOrderingStrategy,
 };
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -34,23 +33,28 @@ pub struct Found {
 /// that polls it.
 pub(super) struct Lookup {
     resolver: Arc<Resolver>,
-    system: Option<TokioResolver>,
-    program: Option<TokioResolver>,
+    system: Servers,
+    program: Servers,
+}
+
+/// Name servers that are asked one after the other, each by a client of its own: within one, the
+/// first that is silent would take the time of all.
+struct Servers {
+    clients: Vec<TokioResolver>,
+    /// For all questions on one name to one server.
+    timeout: Duration,
+    attempts: u8,
 }
 
 impl Lookup {
     /// Errors: the name servers make no valid configuration.
     pub(super) fn new(resolver: Arc<Resolver>) -> Result<Self, String> {
-        let conf = &resolver.conf;
-        let servers: Vec<SocketAddr> = conf
-            .servers
-            .iter()
-            .map(|address| SocketAddr::new(*address, PORT))
-            .collect();
+        let servers = resolver.conf.servers.iter();
+        let servers: Vec<_> = servers.map(|ip| SocketAddr::new(*ip, PORT)).collect();
         Ok(Self {
-            system: client(&servers, search(&resolver), &resolver)?,
+            system: Servers::new(&servers, &search(&resolver), &resolver)?,
             // Programs that ask by themselves take names as they are written.
-            program: client(&resolver.program_servers, Vec::new(), &resolver)?,
+            program: Servers::new(&resolver.program_servers, &[], &resolver)?,
             resolver,
         })
     }
@@ -64,10 +68,10 @@ impl Lookup {
         let system = within(patience, self.by_system(name));
         let whole = format!("{name}.");
         let program = async {
-            match &self.program {
-                Some(client) => Some(within(patience, ask(client, &whole)).await),
-                None => None,
+            if self.program.clients.is_empty() {
+                return None;
             }
+            Some(within(patience, self.program.ask(&whole)).await)
         };
         match tokio::join!(system, program) {
             (system, None) => system,
@@ -84,18 +88,17 @@ impl Lookup {
     async fn by_system(&self, name: &str) -> Result<Found, String> {
         let mut reason = None;
         for service in &self.resolver.switch.services {
-            match (service, &self.system) {
-                (Service::Files, _) => {
+            match service {
+                Service::Files => {
                     let written = self.resolver.hosts.addresses(name).to_vec();
                     if let Some(found) = Found::new(written, None) {
                         return Ok(found);
                     }
                 }
-                (Service::Dns, Some(client)) => match ask(client, name).await {
+                Service::Dns => match self.system.ask(name).await {
                     Ok(found) => return Ok(found),
                     Err(why) => reason = Some(why),
                 },
-                (Service::Dns, None) => reason = Some("no name server to ask".to_owned()),
             }
         }
         Err(reason.unwrap_or_else(|| "it is not in /etc/hosts".to_owned()))
@@ -136,65 +139,78 @@ async fn within(
         .unwrap_or_else(none)
 }
 
-/// `None` without servers.
-fn client(
-    servers: &[SocketAddr],
-    search: Vec<Name>,
-    resolver: &Resolver,
-) -> Result<Option<TokioResolver>, String> {
-    if servers.is_empty() {
-        return Ok(None);
+impl Servers {
+    fn new(servers: &[SocketAddr], search: &[Name], resolver: &Resolver) -> Result<Self, String> {
+        let clients = servers
+            .iter()
+            .map(|server| client(*server, search, resolver));
+        Ok(Self {
+            clients: clients.collect::<Result<_, _>>()?,
+            timeout: resolver.conf.timeout,
+            attempts: resolver.conf.attempts,
+        })
     }
-    let servers = servers.iter().map(|server| {
-        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-        let connections = connections.map(|mut connection| {
-            connection.port = server.port();
-            connection
-        });
-        NameServerConfig::new(server.ip(), true, connections.to_vec())
+
+    /// The answer of the first server that has one, be it that there is no such name.
+    async fn ask(&self, name: &str) -> Result<Found, String> {
+        if is_localhost(name) {
+            let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return Found::new(both.to_vec(), None).ok_or_else(String::new);
+        }
+        let mut last = "no name server to ask".to_owned();
+        for _ in 0..self.attempts {
+            for client in &self.clients {
+                let answer = tokio::time::timeout(self.timeout, client.lookup_ip(name)).await;
+                match answer.unwrap_or(Err(NetError::Timeout)) {
+                    Ok(answer) => {
+                        let ttl = answer.valid_until().duration_since(Instant::now());
+                        let addresses = answer.iter().map(|address| address.to_canonical());
+                        return Found::new(addresses.collect(), Some(ttl))
+                            .ok_or_else(|| "no address".to_owned());
+                    }
+                    Err(error) if error.is_nx_domain() => {
+                        return Err("no such name (NXDOMAIN)".to_owned());
+                    }
+                    Err(error) if error.is_no_records_found() => {
+                        return Err("no address".to_owned());
+                    }
+                    Err(NetError::Timeout) => {
+                        "no answer from its name servers".clone_into(&mut last);
+                    }
+                    Err(error) => last = error.to_string(),
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+fn client(
+    server: SocketAddr,
+    search: &[Name],
+    resolver: &Resolver,
+) -> Result<TokioResolver, String> {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    let connections = connections.map(|mut connection| {
+        connection.port = server.port();
+        connection
     });
-    let config = ResolverConfig::from_parts(None, search, servers.collect());
+    let server = NameServerConfig::new(server.ip(), true, connections.to_vec());
+    let config = ResolverConfig::from_parts(None, search.to_vec(), vec![server]);
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     let options = builder.options_mut();
     options.ndots = resolver.conf.ndots.into();
     options.timeout = resolver.conf.timeout;
-    options.attempts = resolver.conf.attempts.into();
+    // Other servers come before another attempt with the same.
+    options.attempts = 0;
     // The gateway's file is read instead, and who asks follows the TTL itself.
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
-    // One after the other: the first may know names that the second denies.
-    options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
-    options.num_concurrent_reqs = 1;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.edns0 = false;
     builder
         .build()
-        .map(Some)
         .map_err(|error| format!("the name servers cannot be asked: {error}"))
-}
-
-async fn ask(client: &TokioResolver, name: &str) -> Result<Found, String> {
-    if is_localhost(name) {
-        let both = ["127.0.0.1", "::1"].map(str::parse);
-        let both = both.into_iter().flatten().collect();
-        return Found::new(both, None).ok_or_else(String::new);
-    }
-    let answer = client
-        .lookup_ip(name)
-        .await
-        .map_err(|error| reason(&error))?;
-    let ttl = answer.valid_until().duration_since(Instant::now());
-    let addresses = answer.iter().map(|address| address.to_canonical());
-    Found::new(addresses.collect(), Some(ttl)).ok_or_else(|| "no address".to_owned())
-}
-
-fn reason(error: &NetError) -> String {
-    match error {
-        _ if error.is_nx_domain() => "no such name (NXDOMAIN)".to_owned(),
-        _ if error.is_no_records_found() => "no address".to_owned(),
-        NetError::Timeout => "no answer from its name servers".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn lookup(
     ));
     let lookup = Lookup::new(Arc::clone(&resolver)).unwrap();
     Lookup {
-        system: client(system, search(&resolver), &resolver).unwrap(),
+        system: Servers::new(system, &search(&resolver), &resolver).unwrap(),
         ..lookup
     }
 }
