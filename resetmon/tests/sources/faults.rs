@@ -1,6 +1,7 @@
 //! Faults on either leg of every gateway that runs here, seen by an agent that was told nothing:
 //! its events and metrics name gateway, leg, route and upstream as the configuration does.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -31,20 +32,27 @@ struct Case {
     chat: (&'static str, &'static str),
 }
 
-/// `resetmon run` without a configuration.
-struct Agent {
+/// `resetmon run`.
+pub(crate) struct Agent {
     child: Child,
     seen: Arc<(Mutex<Vec<Value>>, Condvar)>,
     http: SocketAddr,
 }
 
 impl Agent {
+    /// Without a configuration.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn start_with(arguments: &[&OsStr]) -> Self {
         let port = free_port();
         let http = SocketAddr::from(([127, 0, 0, 1], port));
         let mut child = Command::new(env!("CARGO_BIN_EXE_resetmon"))
             .args(["run", "--no-pin", "--events", "-", "--listen"])
             .arg(http.to_string())
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -65,7 +73,7 @@ impl Agent {
     }
 
     /// The first event that `is` what is waited for.
-    fn event(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn event(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = self.seen.0.lock().unwrap();
         loop {
@@ -82,14 +90,19 @@ impl Agent {
     }
 
     /// Waits until it has found the gateway with main process `pid`.
-    fn until_found(&self, pid: u32) {
+    pub(crate) fn until_found(&self, pid: u32) {
         until("the agent to find the gateway", || {
-            let page = self.get("/status", "application/json");
-            let json = page.split_once("\r\n\r\n").unwrap().1;
-            let status: Value = serde_json::from_str(json).unwrap();
+            let status = self.status();
             let mut gateways = status["gateways"].as_array().unwrap().iter();
             gateways.any(|gateway| gateway["pid"] == pid)
         });
+    }
+
+    /// What `/status` says now.
+    pub(crate) fn status(&self) -> Value {
+        let page = self.get("/status", "application/json");
+        let json = page.split_once("\r\n\r\n").unwrap().1;
+        serde_json::from_str(json).unwrap()
     }
 
     fn get(&self, path: &str, accept: &str) -> String {
@@ -112,13 +125,13 @@ impl Drop for Agent {
 }
 
 /// Resets the connection.
-fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
 
 /// The backend's end of the next connection, after the whole head of the request.
-fn asked(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(crate) fn asked(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let (mut stream, from) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut head = Vec::new();
@@ -132,7 +145,7 @@ fn asked(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 /// A client that has asked for `path`.
-fn client(gateway: SocketAddr, path: &str) -> TcpStream {
+pub(crate) fn client(gateway: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(gateway).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example.com\r\n\r\n");
@@ -140,7 +153,12 @@ fn client(gateway: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-fn is(event: &Value, direction: &str, local: Option<SocketAddr>, remote: SocketAddr) -> bool {
+pub(crate) fn is(
+    event: &Value,
+    direction: &str,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+) -> bool {
     event["direction"] == direction
         && event["remote"] == remote.to_string()
         && local.is_none_or(|local| event["local"] == local.to_string())

@@ -9,6 +9,8 @@ mod faults;
 mod haproxy;
 mod kubernetes;
 mod lines;
+mod names;
 mod nginx;
+mod place;
 mod program;
 mod reading;
