@@ -1,11 +1,19 @@
-//! The globals that the agent hands to the programs before they load.
+//! What the agent hands to the programs before they load.
 //!
-//! The programs contain no struct offset. The agent looks each member up by
-//! name in the running kernel's BTF and writes its byte offset here; the map
-//! behind it is frozen, so the verifier sees constants and prunes what is absent.
+//! The programs contain no struct offset. The agent looks each member up by name in the running
+//! kernel's BTF and writes its byte offset into the instructions that are marked for it, so that
+//! the verifier sees constants and prunes what is absent. Other differences between kernels stand
+//! in a global, whose map is frozen.
 
 /// Offset of a member that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
+
+/// Offset of a load that is marked for a member: this, the member's place in [`Layout`] in bytes,
+/// and which of its words of four bytes. No struct of the kernel is read that far.
+pub const LOAD_MARK: i16 = 0x7000;
+
+/// The same for a constant that is to become the offset itself; no other constant is near it.
+pub const OFFSET_MARK: i32 = 0x6d65_0000;
 
 macro_rules! layout {
     ($($(#[$doc:meta])* $field:ident : $path:literal,)+) => {
@@ -138,6 +146,8 @@ layout! {
     snd_nxt: "tcp_sock.snd_nxt",
     /// `u32`, sequence number of the segment that last acknowledged anything new.
     snd_wl1: "tcp_sock.snd_wl1",
+    /// `u64`, µs of `CLOCK_MONOTONIC` at the latest packet.
+    tcp_mstamp: "tcp_sock.tcp_mstamp",
     /// `int`, `TCP_LINGER2`; negative means abort in `FIN_WAIT2`.
     linger2: "tcp_sock.linger2",
     /// `bool`, this is a subflow of an MPTCP connection.
@@ -201,6 +211,10 @@ layout! {
     file_dentry: "file.f_path.dentry",
     /// `const unsigned char *`, name of the file without its directory.
     dentry_name: "dentry.d_name.name",
+    /// `struct css_set *`.
+    task_cgroups: "task_struct.cgroups",
+    /// `struct cgroup *` of the unified hierarchy.
+    css_set_dfl_cgrp: "css_set.dfl_cgrp",
     /// `struct signal_struct *`.
     task_signal: "task_struct.signal",
     /// `int`, wait status of a dying process: signal in the low 7 bits, exit code above 8.
@@ -210,6 +224,10 @@ layout! {
 }
 
 const _: () = assert!(size_of::<Layout>() == 4 * Layout::MEMBERS.len());
+
+/// As [`OFFSET_MARK`], for a constant that is to become a number of [`Switches`]; this and its place
+/// there in bytes.
+pub const SWITCH_MARK: i32 = 0x6d66_0000;
 
 /// Differences between kernels that are not offsets; 0 or 1 each if not said otherwise.
 #[repr(C)]
@@ -221,6 +239,8 @@ pub struct Switches {
     pub unmarked_null: u32,
     /// `inet_csk_accept` takes two arguments (6.10 and newer), not four.
     pub accept_two_args: u32,
+    /// A program at a tracepoint may be interrupted by another task (7.0 and newer).
+    pub preemptible: u32,
     /// Resets of one source that are reported one by one, a second and CPU; 0 for all.
     pub detail_rate: u32,
     /// `sk_buff.sk` is a pointer to the verifier too; elsewhere it lies in a union (before Linux 6.9
@@ -233,7 +253,7 @@ pub struct Switches {
     pub refusals: [u32; DROP_REASONS / 32],
 }
 
-const _: () = assert!(size_of::<Switches>() == 24 + DROP_REASONS / 8);
+const _: () = assert!(size_of::<Switches>() == 28 + DROP_REASONS / 8);
 
 /// Numbers of `enum skb_drop_reason` that are counted, from 0 on; kernels up to 7.2 use 130.
 pub const DROP_REASONS: usize = 256;

@@ -14,6 +14,7 @@ use crate::maps::{
     AGGREGATES_0, AGGREGATES_1, EVENTS, GENERATION, RATE_SLOTS, RATES, SLEEPING, SPARE_0, SPARE_1,
     TALLY,
 };
+use crate::nesting::Note;
 use crate::program;
 
 /// `BPF_NOEXIST`: insert only.
@@ -39,8 +40,26 @@ pub struct Rate {
     count: u64,
 }
 
+/// What a program keeps between events; in one place, because each is far from every cache.
+#[repr(C)]
+pub struct Place {
+    /// See [`crate::nesting::takes`].
+    taken: Note,
+    /// The record that it makes.
+    aggregate: Aggregate,
+}
+
 /// Where a program makes its record.
-pub type Scratch = PerCpuArray<Aggregate, 1>;
+pub type Scratch = PerCpuArray<Place, 1>;
+
+/// The note of the program that makes its records there.
+#[inline(always)]
+pub fn note(scratch: &Scratch) -> Option<*mut Note> {
+    // SAFETY: a member of a map value.
+    scratch
+        .get_ptr_mut(0)
+        .map(|place| unsafe { &raw mut (*place).taken })
+}
 
 /// Where a reset went.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +105,7 @@ pub fn reset(
     };
     // SAFETY: a map value of this CPU, which no other program uses; all-zero is a valid value.
     let place = unsafe {
+        let place = &raw mut (*place).aggregate;
         core::ptr::write_bytes(place, 0, 1);
         &mut *place
     };

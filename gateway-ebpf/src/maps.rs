@@ -11,10 +11,10 @@ use gateway_ebpf_common::event::{ResetRecord, Task};
 use gateway_ebpf_common::layout::DROP_REASONS;
 use gateway_ebpf_common::tally::{AGGREGATES, Aggregate, AggregateKey, SPARES, TALLIES};
 
-use crate::emit::Rate;
+use crate::emit::{Rate, Scratch};
 use crate::kernel::Object;
 use crate::late::{Gone, Waiting};
-use crate::nesting::POINTS;
+use crate::nesting::Note;
 use crate::owner::Facts;
 
 /// Records to the agent; the agent sets the size.
@@ -65,31 +65,31 @@ pub static SLEEPING: Array<u32, 1> = Array::new();
 /// Where `tcp_send_reset` makes its record. A program never interrupts itself on one CPU, but the
 /// others may interrupt it: hence one each.
 #[btf_map]
-pub static SENT: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static SENT: Scratch = Scratch::new();
 
 /// Where its stand-in makes it.
 #[btf_map]
-pub static SENT_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static SENT_NESTED: Scratch = Scratch::new();
 
 /// Where `tcp_receive_reset` makes its record.
 #[btf_map]
-pub static RECEIVED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static RECEIVED: Scratch = Scratch::new();
 
 /// Where its stand-in makes it.
 #[btf_map]
-pub static RECEIVED_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static RECEIVED_NESTED: Scratch = Scratch::new();
 
-/// Which event the first program of a tracepoint took last, by [`crate::nesting::Point`].
+/// Which change of state the first program took last; those that make records note it beside them.
 #[btf_map]
-pub static TAKEN: PerCpuArray<[u64; 2], POINTS> = PerCpuArray::new();
+pub static TAKEN: PerCpuArray<Note, 1> = PerCpuArray::new();
 
 /// Where the probes of untraced resets make theirs.
 #[btf_map]
-pub static UNTRACED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static UNTRACED: Scratch = Scratch::new();
 
 /// Where the probe of packet filters makes its own.
 #[btf_map]
-pub static REJECTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static REJECTED: Scratch = Scratch::new();
 
 /// Resets that the kernel refused, by its number of the reason.
 #[btf_map]
@@ -128,6 +128,10 @@ pub const GONE_SLOTS: usize = 8192;
 /// Processes that the agent was told of: start and pid to the first half of the name.
 #[btf_map]
 pub static PROCESSES: LruHashMap<[u64; 2], u64, 16384> = LruHashMap::new();
+
+/// The latest of [`PROCESSES`] on this CPU, as key and value in a row.
+#[btf_map]
+pub static ANNOUNCED: PerCpuArray<[u64; 3], 1> = PerCpuArray::new();
 
 /// Threads that are closing a listening socket: thread id to (local port, time in ns).
 #[btf_map]

@@ -9,8 +9,9 @@
 //! So each tracepoint has a first program and a stand-in, which does the same for events that the
 //! first was kept from. Both run at every event, the first one first.
 //!
-//! - An event in task context (a task holds the socket's lock) may be the inner one where programs
-//!   can be preempted by another task (Linux 7). The first program takes it and notes so with the
+//! - An event in task context (a task holds the socket's lock) is never the inner one before Linux 7:
+//!   a CPU has one task at work. The first program takes it always; the stand-in returns at once.
+//!   Where programs can be preempted by another task, the first one takes it and notes so with the
 //!   socket, which is this task's alone; the stand-in takes it if there is no such note.
 //! - An event in softirq, or with softirqs disabled (timers, packets, children of a closing
 //!   listener), is never interrupted by another: softirqs do not nest on a CPU, and no hard
@@ -29,8 +30,8 @@
 
 use aya_ebpf::EbpfContext;
 
-use crate::kernel::Object;
-use crate::maps::{SOCKETS, TAKEN};
+use crate::kernel::{self, Object};
+use crate::owner::Facts;
 use crate::socket::{self, state};
 
 /// Which of the two programs of a tracepoint runs.
@@ -42,7 +43,10 @@ pub enum Turn {
     StandIn,
 }
 
-/// A tracepoint with two programs; the index of its note.
+/// Which event the first program of a tracepoint took last on this CPU, unless in task context.
+pub type Note = [u64; 2];
+
+/// A tracepoint with two programs; the index of its note with a socket.
 #[derive(Clone, Copy)]
 pub enum Point {
     /// `tcp_send_reset`.
@@ -53,22 +57,23 @@ pub enum Point {
     State = 2,
 }
 
-/// How many there are.
-pub const POINTS: usize = 3;
-
-/// Whether the program whose `turn` it is takes this event.
+/// Whether the program whose `turn` it is takes this event, `in_task` context or not.
 ///
-/// `event` tells it from others that may be under way: addresses of socket and packet.
+/// `note` is that of the tracepoint's first program. `event` tells it from others that may be under
+/// way: addresses of socket and packet. Not for those of [`by_socket`].
 #[inline(always)]
-pub fn takes(turn: Turn, point: Point, event: [u64; 2]) -> bool {
-    let Some(note) = TAKEN.get_ptr_mut(point as u32) else {
+pub fn takes(turn: Turn, note: Option<*mut Note>, event: Note, in_task: bool) -> bool {
+    if turn == Turn::StandIn && in_task {
+        return false;
+    }
+    let Some(note) = note else {
         // An array has all its entries; the verifier wants the test.
         return turn == Turn::First;
     };
     // SAFETY: a map value of this CPU. Volatile, because an interrupt may look in between.
     unsafe {
         if turn == Turn::First {
-            note.write_volatile(event);
+            note.write_volatile(if in_task { [0; 2] } else { event });
             return true;
         }
         let [one, other] = note.read_volatile();
@@ -80,11 +85,17 @@ pub fn takes(turn: Turn, point: Point, event: [u64; 2]) -> bool {
     true
 }
 
-/// The same for an event of a full socket whose lock a task holds. `event`, never 0, tells it from
-/// others of this socket.
+/// Whether the note of an event stands with its socket, see [`takes_by_socket`].
 #[inline(always)]
-pub fn takes_in_task(turn: Turn, point: Point, sk: Object, event: u16) -> bool {
-    let Some(facts) = SOCKETS.get_or_create(sk) else {
+pub fn by_socket(in_task: bool) -> bool {
+    in_task && kernel::preemptible()
+}
+
+/// As [`takes`], by the facts of a full socket whose lock a task holds. `event`, never 0, tells it
+/// from others of this socket.
+#[inline(always)]
+pub fn takes_by_socket(turn: Turn, point: Point, facts: Option<&mut Facts>, event: u16) -> bool {
+    let Some(facts) = facts else {
         return turn == Turn::First;
     };
     let note = &mut facts.taken[point as usize];

@@ -2,15 +2,15 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ktime_get_ns,
+    bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ktime_get_ns,
 };
 use gateway_ebpf_common::event::{ResetRecord, Task, flag, known_by, task_flag};
 use gateway_ebpf_common::tally::Tally;
 
 use crate::emit;
-use crate::kernel::{Object, load, member};
-use crate::maps::{EXITED, NO_TASK, OOM_VICTIMS, PROCESSES, SOCKETS};
-use crate::socket::state;
+use crate::kernel::{Object, member};
+use crate::maps::{ANNOUNCED, EXITED, NO_TASK, OOM_VICTIMS, PROCESSES, SOCKETS};
+use crate::socket::{self, state};
 
 /// `PF_EXITING` of `include/linux/sched.h`.
 const PF_EXITING: u32 = 0x4;
@@ -67,7 +67,9 @@ pub struct Facts {
     pub fin_received_ns: u64,
     /// See `ResetRecord`.
     pub fin_sent_ns: u64,
-    /// Endpoints at the reset, because the kernel clears them afterwards.
+    /// Endpoints at the reset, because the kernel clears them afterwards. The network namespace is
+    /// there from the start (0 for not known): beside its number in `struct net` the kernel counts
+    /// sockets, so that a CPU as a rule has to fetch it from another.
     pub tuple: Tuple,
     /// State before CLOSE.
     pub state_before: u8,
@@ -97,9 +99,26 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// When the packet at hand came, `CLOCK_MONOTONIC` in ns: the kernel has looked at the clock for each
+/// packet of a connection (`tcp_mstamp_refresh`), which costs more than all else of a short program.
+#[inline(always)]
+pub fn packet_time(sk: Object) -> u64 {
+    let tcp = socket::tcp(sk);
+    let us = if tcp.is_null() {
+        0
+    } else {
+        member!(tcp, tcp_mstamp as u64)
+    };
+    if us == 0 { now() } else { us * 1000 }
+}
+
 /// The socket's cookie, made now if it had none.
 #[inline(always)]
 pub fn cookie(sk: Object) -> u64 {
+    let made = socket::cookie(sk);
+    if made != 0 {
+        return made;
+    }
     // SAFETY: `sk` is a typed socket by the verifier's own check.
     unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
 }
@@ -122,13 +141,12 @@ fn describe(into: &mut Task, task: Object) {
     into.tid = member!(task, task_pid as u32);
     if !leader.is_null() {
         into.start_ns = member!(leader, task_start_boottime as u64);
-        // SAFETY: as in `member!`.
-        let comm = unsafe { core::ptr::read_volatile(&raw const crate::kernel::LAYOUT.task_comm) };
-        if comm != gateway_ebpf_common::layout::ABSENT {
-            let halves = [load::<u64>(leader, comm), load::<u64>(leader, comm + 8)];
-            // SAFETY: 16 bytes of plain integers to 16 bytes.
-            into.comm = unsafe { core::mem::transmute::<[u64; 2], [u8; 16]>(halves) };
-        }
+        let halves = [
+            member!(leader, task_comm as u64, 0),
+            member!(leader, task_comm as u64, 2),
+        ];
+        // SAFETY: 16 bytes of plain integers to 16 bytes.
+        into.comm = unsafe { core::mem::transmute::<[u64; 2], [u8; 16]>(halves) };
     }
     into.flags = 0;
     into.exit_code = 0;
@@ -168,21 +186,45 @@ pub fn dead(into: &mut Task, owner: &Task) {
     }
 }
 
+/// The current task, typed.
+#[inline(always)]
+fn current_task() -> Object {
+    // SAFETY: no arguments; never NULL.
+    unsafe { bpf_get_current_task_btf() }
+        .cast::<u8>()
+        .cast_const()
+}
+
 /// Names the current process; false (and nothing written) for a kernel thread.
 #[inline(always)]
 pub fn current(into: &mut Task, known_by: u8) -> bool {
-    // SAFETY: no arguments; never NULL.
-    let task = unsafe { bpf_get_current_task_btf() }
-        .cast::<u8>()
-        .cast_const();
+    named(into, current_task(), known_by)
+}
+
+/// The same of the current `task`.
+#[inline(always)]
+fn named(into: &mut Task, task: Object, known_by: u8) -> bool {
     if member!(task, task_flags as u32) & PF_KTHREAD != 0 {
         return false;
     }
     describe(into, task);
-    // SAFETY: no arguments.
-    into.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    into.cgroup = cgroup(task);
     into.known_by = known_by;
     true
+}
+
+/// cgroup v2 id of the current `task`: what `bpf_get_current_cgroup_id` says, without its calls.
+#[inline(always)]
+fn cgroup(task: Object) -> u64 {
+    let set = member!(task, task_cgroups as u64) as Object;
+    if set.is_null() {
+        return 0;
+    }
+    let cgroup = member!(set, css_set_dfl_cgrp as u64) as Object;
+    if cgroup.is_null() {
+        return 0;
+    }
+    socket::cgroup_id(cgroup)
 }
 
 /// Names a process that the iterator shows; its cgroup is the socket's.
@@ -202,7 +244,7 @@ pub fn current_thread() -> u32 {
 /// Tells the agent of the process once, and again when its name changed (exec); `running` is the
 /// typed task if it is the current one, else NULL.
 #[inline(always)]
-pub fn announce(task: &Task, running: Object, time_ns: u64) {
+pub fn announce(task: &Task, running: Object) {
     let key = [task.start_ns, u64::from(task.pid)];
     let name = u64::from_ne_bytes([
         task.comm[0],
@@ -214,13 +256,27 @@ pub fn announce(task: &Task, running: Object, time_ns: u64) {
         task.comm[6],
         task.comm[7],
     ]);
-    // SAFETY: a plain integer; a concurrent writer writes the same or a newer name.
-    if unsafe { PROCESSES.get(key) } == Some(&name) {
+    // The same process as a rule makes one connection after another.
+    let latest = ANNOUNCED.get_ptr_mut(0);
+    // SAFETY: a value of this CPU. An interruption leaves parts of two processes at worst, which
+    // are none together.
+    if let Some(latest) = latest
+        && unsafe { *latest } == [key[0], key[1], name]
+    {
         return;
     }
-    if emit::process(time_ns, task, running) {
+    // SAFETY: a plain integer; a concurrent writer writes the same or a newer name.
+    let known = unsafe { PROCESSES.get(key) } == Some(&name);
+    if !known {
+        if !emit::process(now(), task, running) {
+            return;
+        }
         // A full map only means that the process is announced again.
         let _ = PROCESSES.insert(key, name, 0);
+    }
+    if let Some(latest) = latest {
+        // SAFETY: as above.
+        unsafe { *latest = [key[0], key[1], name] };
     }
 }
 
@@ -270,13 +326,10 @@ impl Facts {
 
     /// Makes the current process the owner.
     #[inline(always)]
-    pub fn tag(&mut self, known_by: u8, time_ns: u64) {
-        if current(&mut self.owner, known_by) {
-            // SAFETY: no arguments; never NULL.
-            let running = unsafe { bpf_get_current_task_btf() }
-                .cast::<u8>()
-                .cast_const();
-            announce(&self.owner, running, time_ns);
+    pub fn tag(&mut self, known_by: u8) {
+        let task = current_task();
+        if named(&mut self.owner, task, known_by) {
+            announce(&self.owner, task);
         }
     }
 }

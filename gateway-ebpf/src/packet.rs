@@ -7,8 +7,7 @@ use crate::kernel::{Object, member, probe};
 /// As `member!`, for an object that the verifier does not know: `sk_buff.dev` lies in a union.
 macro_rules! read_member {
     ($base:expr, $field:ident as $type:ty) => {{
-        // SAFETY: as in `member!`.
-        let offset = unsafe { core::ptr::read_volatile(&raw const $crate::kernel::LAYOUT.$field) };
+        let offset = $crate::kernel::offset!($field);
         if offset == gateway_ebpf_common::layout::ABSENT {
             0
         } else {

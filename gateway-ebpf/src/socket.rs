@@ -105,6 +105,12 @@ pub fn cgroup(sk: Object) -> u64 {
     if cgroup.is_null() {
         return 0;
     }
+    cgroup_id(cgroup)
+}
+
+/// Id of a cgroup, which is not NULL.
+#[inline(always)]
+pub fn cgroup_id(cgroup: Object) -> u64 {
     let node = member!(cgroup, cgroup_kn as u64) as Object;
     if node.is_null() {
         0
@@ -128,15 +134,18 @@ pub fn local_port(tcp: Object) -> u16 {
     u16::from_be(member!(tcp, inet_sport as u16))
 }
 
-/// Writes both endpoints and returns the IP version. Full sockets only; a v4-mapped one counts as 4.
+/// Writes both endpoints, the network namespace only if it is still 0, and returns the IP version.
+/// Full sockets only; a v4-mapped one counts as 4.
 #[inline(always)]
 pub fn endpoints(into: &mut Tuple, sk: Object, tcp: Object) -> u8 {
-    into.netns = netns(tcp);
+    if into.netns == 0 {
+        into.netns = netns(tcp);
+    }
     into.local_port = local_port(tcp);
     into.remote_port = u16::from_be(member!(sk, skc_dport as u16));
     if member!(sk, skc_family as u16) == AF_INET6 {
-        into.local = member_words!(sk, skc_v6_rcv_saddr, 4);
-        into.remote = member_words!(sk, skc_v6_daddr, 4);
+        into.local = member_words!(sk, skc_v6_rcv_saddr);
+        into.remote = member_words!(sk, skc_v6_daddr);
         if !is_mapped(&into.remote) && !is_mapped(&into.local) {
             return 6;
         }

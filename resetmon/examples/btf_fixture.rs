@@ -22,13 +22,16 @@ const TRACEPOINTS: [&str; 8] = [
     "mark_victim",
     "sched_process_exit",
 ];
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 6] = [
     "__bpf_trace_tcp_send_reset",
     "tcp_v4_send_reset",
     "tcp_reset",
     "inet_csk_accept",
     "nf_ct_attach",
+    "rcu_read_unlock_trace_special",
 ];
+/// Of which only the name matters.
+const STRUCT: &str = "srcu_ctr";
 const ENUMS: [&str; 2] = ["sk_rst_reason", "skb_drop_reason"];
 /// `kind_flag` of a forward declaration: it is a union.
 const FORWARD_UNION: u32 = 1 << 31;
@@ -65,6 +68,7 @@ fn main() -> anyhow::Result<()> {
     for function in FUNCTIONS {
         writer.roots.extend(only(&btf, function, Kind::Func));
     }
+    writer.roots.extend(only(&btf, STRUCT, Kind::Struct));
     for values in ENUMS {
         writer.roots.extend(only(&btf, values, Kind::Enum));
     }

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod clock;
 pub mod counters;
 pub mod decode;
+pub mod marks;
 pub mod names;
 pub mod object;
 pub mod observation;

@@ -22,7 +22,7 @@ pub fn accept(ctx: FExitContext) -> i32 {
         && socket::is_tcp(sk)
         && let Some(facts) = owner::facts(sk)
     {
-        facts.tag(known_by::ACCEPT, owner::now());
+        facts.tag(known_by::ACCEPT);
     }
     0
 }

@@ -56,18 +56,19 @@ pub extern "C" fn existing_sockets(ctx: *mut c_void) -> i32 {
         known_by::NOBODY => {
             owner::existing(&mut facts.owner, task, socket::cgroup(tcp));
             facts.flags |= fact::EXISTING;
+            facts.tuple.netns = socket::netns(tcp);
             owner::cookie(sk);
-            let key = [socket::netns(tcp), u32::from(socket::local_port(tcp))];
+            let key = [facts.tuple.netns, u32::from(socket::local_port(tcp))];
             // SAFETY: a plain integer, not written while this program runs.
             let listened = unsafe { EXISTING_LISTENERS.get(key) }.is_some();
             facts.role = if listened { role::SERVER } else { role::CLIENT };
-            owner::announce(&facts.owner, core::ptr::null(), owner::now());
+            owner::announce(&facts.owner, core::ptr::null());
         }
         known_by::EXISTING if facts.owner.pid != member!(task, task_tgid as u32) => {
             facts.owner.known_by = known_by::EXISTING_SHARED;
         }
         // Programs that outlived their agent know the owner; the next agent does not.
-        _ => owner::announce(&facts.owner, core::ptr::null(), owner::now()),
+        _ => owner::announce(&facts.owner, core::ptr::null()),
     }
     0
 }

@@ -34,6 +34,6 @@ pub fn first_read(ctx: BtfTracePointContext) -> i32 {
         },
         None => return 0,
     };
-    facts.tag(known_by::FIRST_READ, owner::now());
+    facts.tag(known_by::FIRST_READ);
     0
 }

@@ -32,12 +32,10 @@ pub fn reset_received_nested(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn received(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
     let sk: Object = ctx.arg(0);
-    let takes = if socket::in_task(sk) {
-        nesting::takes_in_task(turn, Point::Received, sk, 1)
-    } else {
-        nesting::takes(turn, Point::Received, [ctx.arg(0), 0])
-    };
-    if !takes {
+    let in_task = socket::in_task(sk);
+    let by_socket = nesting::by_socket(in_task);
+    let event = [ctx.arg(0), 0];
+    if !by_socket && !nesting::takes(turn, emit::note(&RECEIVED), event, in_task) {
         return 0;
     }
     let state = socket::state_of(sk);
@@ -52,6 +50,9 @@ fn received(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
         return 0;
     }
     let mut facts = owner::facts(sk);
+    if by_socket && !nesting::takes_by_socket(turn, Point::Received, facts.as_deref_mut(), 1) {
+        return 0;
+    }
     let known = facts.as_ref().map_or(0, |facts| facts.flags);
     if known & fact::NO_RST != 0 {
         // Data after close: the sent reset that follows is the whole story.
@@ -70,6 +71,7 @@ fn received(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
         record.state = state;
         record.cookie = owner::cookie(sk);
         let mut tuple = owner::NO_TUPLE;
+        tuple.netns = facts.as_ref().map_or(0, |facts| facts.tuple.netns);
         record.ip_version = socket::endpoints(&mut tuple, sk, tcp);
         tuple.write(record);
         socket::fill(record, sk, tcp);

@@ -13,7 +13,7 @@ use gateway_ebpf_common::tally::Tally;
 
 use crate::emit::{Delivery, Scratch};
 use crate::kernel::{self, Object};
-use crate::maps::{CLOSING_LISTENER, SENT, SENT_NESTED};
+use crate::maps::{CLOSING_LISTENER, SENT, SENT_NESTED, SOCKETS};
 use crate::nesting::{self, Point, Turn};
 use crate::owner::{self, Tuple, fact};
 use crate::socket::state;
@@ -82,10 +82,12 @@ fn unmarked(ctx: &BtfTracePointContext) -> (bool, bool) {
 fn takes(ctx: &BtfTracePointContext, turn: Turn) -> bool {
     let sk = nesting::argument::<0>(ctx);
     let skb = nesting::argument::<8>(ctx);
-    if !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk) {
-        return nesting::takes_in_task(turn, Point::Sent, sk, 1);
+    let in_task = !unmarked(ctx).0 && !sk.is_null() && nesting::is_in_task(sk);
+    if nesting::by_socket(in_task) {
+        return nesting::takes_by_socket(turn, Point::Sent, SOCKETS.get_or_create(sk), 1);
     }
-    nesting::takes(turn, Point::Sent, [sk as u64, skb as u64])
+    let event = [sk as u64, skb as u64];
+    nesting::takes(turn, emit::note(&SENT), event, in_task)
 }
 
 /// The members that every sent record has.
@@ -127,6 +129,7 @@ fn active(scratch: &Scratch, sk: Object, reason: u32) {
         }
         record.cookie = owner::cookie(sk);
         let mut tuple = owner::NO_TUPLE;
+        tuple.netns = facts.as_ref().map_or(0, |facts| facts.tuple.netns);
         record.ip_version = socket::endpoints(&mut tuple, sk, tcp);
         tuple.write(record);
         socket::fill(record, sk, tcp);
@@ -165,8 +168,11 @@ fn passive(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
         emit::count(Tally::Unreadable);
         return;
     }
-    let netns = socket::netns(tcp);
     let mut facts = owner::facts(sk);
+    let netns = match &facts {
+        Some(facts) if facts.tuple.netns != 0 => facts.tuple.netns,
+        _ => socket::netns(tcp),
+    };
     // What became of the received reset that this one may take back.
     let known = facts.as_ref().map_or(0, |facts| facts.flags);
     if known & fact::TALLIED != 0 {
@@ -182,6 +188,7 @@ fn passive(scratch: &Scratch, sk: Object, skb: Object, reason: u32) {
         socket::fill(record, sk, tcp);
         if !packet::fill(record, skb) {
             let mut tuple = owner::NO_TUPLE;
+            tuple.netns = netns;
             record.ip_version = socket::endpoints(&mut tuple, sk, tcp);
             tuple.write(record);
         }

@@ -9,7 +9,7 @@ use gateway_ebpf_common::event::{known_by, role};
 
 use crate::kernel::Object;
 use crate::late;
-use crate::maps::CLOSING_LISTENER;
+use crate::maps::{CLOSING_LISTENER, TAKEN};
 use crate::nesting::{self, Point, Turn};
 use crate::owner::{self, fact};
 use crate::socket::{self, state};
@@ -30,21 +30,23 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
     let sk: Object = ctx.arg(0);
     let old = ctx.arg::<u64>(1) as u8;
     let new = ctx.arg::<u64>(2) as u8;
-    if !socket::is_tcp(sk) {
+    // Nothing is noted of that one; half of the connections that this end closes come by it.
+    if new == state::FIN_WAIT2 || !socket::is_tcp(sk) {
         return 0;
     }
     let change = u16::from(old) << 8 | u16::from(new);
-    let takes = if socket::in_task(sk) {
-        nesting::takes_in_task(turn, Point::State, sk, change)
-    } else {
-        nesting::takes(turn, Point::State, [ctx.arg(0), u64::from(change)])
-    };
-    if !takes {
+    let in_task = socket::in_task(sk);
+    let by_socket = nesting::by_socket(in_task);
+    let event = [ctx.arg(0), u64::from(change)];
+    if !by_socket && !nesting::takes(turn, TAKEN.get_ptr_mut(0), event, in_task) {
         return 0;
     }
     let Some(facts) = owner::facts(sk) else {
         return 0;
     };
+    if by_socket && !nesting::takes_by_socket(turn, Point::State, Some(&mut *facts), change) {
+        return 0;
+    }
     match new {
         state::SYN_SENT | state::LISTEN => {
             let (role, known_by) = if new == state::LISTEN {
@@ -52,19 +54,28 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
             } else {
                 (role::CLIENT, known_by::CONNECT)
             };
-            let now = owner::now();
-            facts.begin(role, now);
-            facts.tag(known_by, now);
+            facts.begin(role, owner::now());
+            let tcp = socket::tcp(sk);
+            if !tcp.is_null() {
+                facts.tuple.netns = socket::netns(tcp);
+            }
+            facts.tag(known_by);
         }
         state::SYN_RECV if old == state::LISTEN => {
-            // A new child: its storage is a copy of its listener's.
-            facts.begin(role::SERVER, owner::now());
+            // A new child: its storage is a copy of its listener's. When it was opened is told by
+            // the next state, which nearly always is set for the same packet.
+            facts.begin(role::SERVER, 0);
             if facts.owner.pid != 0 {
                 facts.owner.known_by = known_by::INHERITED;
             }
         }
-        state::ESTABLISHED => facts.established_ns = owner::now(),
-        state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = owner::now(),
+        state::ESTABLISHED => {
+            facts.established_ns = owner::packet_time(sk);
+            if facts.opened_ns == 0 {
+                facts.opened_ns = facts.established_ns;
+            }
+        }
+        state::CLOSE_WAIT | state::CLOSING => facts.fin_received_ns = owner::packet_time(sk),
         state::FIN_WAIT1 | state::LAST_ACK => {
             facts.fin_sent_ns = owner::now();
             if new == state::FIN_WAIT1 {
@@ -72,7 +83,7 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
                 // cookie may be set to 0 (inet_csk_clone_lock) after its first state.
                 owner::cookie(sk);
             }
-            if socket::in_task(sk) && !owner::current(&mut facts.closer, known_by::CURRENT) {
+            if in_task && !owner::current(&mut facts.closer, known_by::CURRENT) {
                 let owner = facts.owner;
                 owner::dead(&mut facts.closer, &owner);
             }

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::aggregate::Aggregates;
 use super::btf::{Btf, Kind};
 use super::clock::Sample;
+use super::marks::MarkError;
 use super::pin::{Kept, Key, PinDir, PinError, PinSet};
 use super::probes::{AttachPoint, Need, Outcome, PROBES, Probe, Verdict, verdict};
 use super::recursion;
@@ -82,6 +83,9 @@ pub enum AttachError {
     /// The kernel refused the maps or the object.
     #[error("the eBPF object could not be loaded: {0}; {REMEDY}")]
     Load(String),
+    /// This kernel's offsets could not be written to the programs.
+    #[error(transparent)]
+    Marks(#[from] MarkError),
     /// One or more required probes did not attach.
     #[error("required probes could not be attached:\n  {}\n{REMEDY}", .0.join("\n  "))]
     Unusable(Vec<String>),

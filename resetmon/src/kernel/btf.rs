@@ -196,7 +196,7 @@ impl Btf {
             .unwrap_or("")
     }
 
-    /// Ids of the structs, unions, enums, typedefs and functions of this name.
+    /// Ids of the structs, unions, enums, typedefs, functions and variables of this name.
     pub fn ids<'a>(&'a self, name: &'a str) -> impl Iterator<Item = u32> + 'a {
         self.names.candidates(name.as_bytes()).filter(move |id| {
             !name.is_empty()

@@ -134,6 +134,7 @@ pub fn switches(btf: &Btf) -> Switches {
             .function("inet_csk_accept")
             .is_some_and(|params| params.len() == 2)
             .into(),
+        preemptible: is_preemptible(btf).into(),
         detail_rate: 0,
         typed_skb_sk: has_direct_member(btf, "sk_buff", "sk").into(),
         victim_is_task: btf
@@ -142,6 +143,23 @@ pub fn switches(btf: &Btf) -> Switches {
             .into(),
         refusals: DropReasons::from_btf(btf).refusals(),
     }
+}
+
+/// Whether programs at tracepoints can be interrupted by another task, as from Linux 7.0 on.
+///
+/// Tracepoints then hold off their removal by the fast kind of SRCU (6.15) instead of by disabling
+/// preemption; it counts in a variable of each CPU. (Kernels before 6.13 had a variable of that name
+/// for idle CPUs.) Where the BTF has no variables a function tells that went with the same rework. In
+/// doubt the careful way is taken: it costs a look at the socket's storage.
+fn is_preemptible(btf: &Btf) -> bool {
+    let has = |name, kind| {
+        btf.ids(name)
+            .filter_map(|id| btf.record(id))
+            .any(|record| record.kind == kind)
+    };
+    has("srcu_ctr", Kind::Struct)
+        && (has("tracepoint_srcu_srcu_data", Kind::Var)
+            || !btf.has_function("rcu_read_unlock_trace_special"))
 }
 
 /// Whether a struct has the member itself and not in a union: what the verifier takes for a pointer.

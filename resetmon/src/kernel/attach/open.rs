@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use aya::maps::{HashMap, Map};
+use aya::maps::{HashMap, Map, PerCpuArray, PerCpuValues};
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
 use gateway_ebpf_common::layout::Switches;
 
 use super::{AttachError, Options, Stay, chain};
+use crate::kernel::marks::Marked;
 use crate::kernel::pin::{PinError, PinSet};
 use crate::kernel::probes::{Need, PROBES};
 
@@ -86,10 +88,10 @@ fn load(
         },
         ..options.switches
     };
+    let object = Marked::new(object, &options.layout, &switches)?;
     // Lent what lives shorter.
     let mut loader: EbpfLoader<'_> = loader;
     loader
-        .override_global("LAYOUT", &options.layout, true)
         .override_global("SWITCHES", &switches, true)
         .override_global(aya_log::LEVEL, &options.log_level, false)
         .map_max_entries("EVENTS", options.ring_buffer_bytes);
@@ -97,7 +99,7 @@ fn load(
         loader.map_pin_path(name, path.as_path());
     }
     loader
-        .load(object)
+        .load(object.bytes())
         .map_err(|error| AttachError::Load(chain(&error)))
 }
 
@@ -131,5 +133,15 @@ pub(super) fn forget_announcements(ebpf: &mut Ebpf) {
     for key in keys {
         // The programs evict on their own: gone is as good as removed.
         let _ = announced.remove(&key);
+    }
+    let latest = ebpf
+        .map_mut("ANNOUNCED")
+        .and_then(|map| PerCpuArray::<_, [u64; 3]>::try_from(map).ok());
+    let none = nr_cpus()
+        .ok()
+        .and_then(|cpus| PerCpuValues::try_from(vec![[0; 3]; cpus]).ok());
+    if let (Some(mut latest), Some(none)) = (latest, none) {
+        // The map is ours, and of that size.
+        let _ = latest.set(0, none, 0);
     }
 }

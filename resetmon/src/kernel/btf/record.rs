@@ -115,7 +115,13 @@ impl Kind {
     pub(super) const fn is_looked_up(self) -> bool {
         matches!(
             self,
-            Self::Struct | Self::Union | Self::Enum | Self::Enum64 | Self::Typedef | Self::Func
+            Self::Struct
+                | Self::Union
+                | Self::Enum
+                | Self::Enum64
+                | Self::Typedef
+                | Self::Func
+                | Self::Var
         )
     }
 }

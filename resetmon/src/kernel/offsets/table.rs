@@ -157,6 +157,7 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
     Need::useful("snd_una", 4, "unacknowledged bytes"),
     Need::useful("snd_nxt", 4, "position of a reset in the stream"),
     Need::useful("snd_wl1", 4, "order of request and answer within one tick"),
+    Need::useful("tcp_mstamp", 8, "nothing: the clock is read instead"),
     Need::useful("linger2", 4, "abort by TCP_LINGER2"),
     Need::useful(
         "is_mptcp",
@@ -237,6 +238,8 @@ pub(super) const NEEDS: [Need; Layout::MEMBERS.len()] = [
     Need::useful("mm_arg_end", 8, NAME_OF_SHORT_LIVED),
     Need::useful("file_dentry", 8, NAME_OF_SHORT_LIVED),
     Need::useful("dentry_name", 8, NAME_OF_SHORT_LIVED),
+    Need::useful("task_cgroups", 8, "cgroup of the processes named"),
+    Need::useful("css_set_dfl_cgrp", 8, "cgroup of the processes named"),
     Need::useful("task_signal", 8, "exit code or signal of a dying process"),
     Need::useful(
         "signal_group_exit_code",

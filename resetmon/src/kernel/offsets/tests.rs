@@ -50,6 +50,7 @@ const EXPECTED: [(&str, [u32; 6]); Layout::MEMBERS.len()] = [
     ("snd_una", [1460, 1508, 1720, 1664, 1672, 1776]),
     ("snd_nxt", [1428, 1476, 1716, 1660, 1668, 1772]),
     ("snd_wl1", [1520, 1568, 1528, 1476, 1468, 1508]),
+    ("tcp_mstamp", [1616, 1664, 1704, 1648, 1656, 1760]),
     ("linger2", [2112, 2160, 2244, 2220, 2228, 2332]),
     ("is_mptcp", [ABSENT, 2220, 2272, 2244, 2252, 2356]),
     ("skb_head", [192, 200, 200, 200, 192, 200]),
@@ -80,6 +81,8 @@ const EXPECTED: [(&str, [u32; 6]); Layout::MEMBERS.len()] = [
     ("mm_arg_end", [320, 320, 384, 488, 488, 736]),
     ("file_dentry", [24, 24, 72, 72, 72, 72]),
     ("dentry_name", [40, 40, 40, 40, 40, 40]),
+    ("task_cgroups", [3328, 3600, 3584, 3880, 2376, 4000]),
+    ("css_set_dfl_cgrp", [120, 128, 128, 128, 112, 128]),
     ("task_signal", [2832, 3072, 3072, 3344, 1848, 3448]),
     ("signal_group_exit_code", [96, 96, 96, 96, 96, 96]),
     ("signal_live", [4, 4, 4, 4, 4, 4]),
@@ -154,6 +157,7 @@ fn switches_of_the_recorded_kernels() {
             has_reason: u32::from(number >= fixtures::FIRST_WITH_REASON),
             unmarked_null: 0,
             accept_two_args: [0, 0, 1, 1, 1, 1][number],
+            preemptible: [0, 0, 0, 0, 0, 1][number],
             detail_rate: 0,
             typed_skb_sk: u32::from(number > 0),
             victim_is_task: u32::from(number > 0),
@@ -303,6 +307,38 @@ fn arguments_of_accept_are_counted() {
         };
         let found = switches(&Btf::parse(builder.finish()).unwrap());
         assert_eq!(found, expected, "{case}");
+    }
+}
+
+#[test]
+fn interrupted_programs_by_what_tracepoints_are_made_of() {
+    const FAST: &str = "srcu_ctr";
+    const VARIABLE: &str = "tracepoint_srcu_srcu_data";
+    const FORMER: &str = "rcu_read_unlock_trace_special";
+    let cases: [(&str, &str, &str, &str, u32); 8] = [
+        ("6.1", "", VARIABLE, FORMER, 0),
+        ("6.18", FAST, "softnet_data", FORMER, 0),
+        ("6.18 without variables", FAST, "", FORMER, 0),
+        ("7.2", FAST, VARIABLE, "", 1),
+        ("7.2 without variables", FAST, "", "", 1),
+        ("the rework of tracepoints alone", FAST, VARIABLE, FORMER, 1),
+        ("another variable, in doubt", FAST, "tracepoint_srcu", "", 1),
+        ("nothing", "", "", "", 0),
+    ];
+    for (case, structure, variable, function, preemptible) in cases {
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4);
+        if !structure.is_empty() {
+            builder.composite(kind::STRUCT, structure, 16, &[]);
+        }
+        if !variable.is_empty() {
+            builder.raw(variable, kind::VAR << 24, int, &[0]);
+        }
+        if !function.is_empty() {
+            builder.function(function, &[("t", int)]);
+        }
+        let found = switches(&Btf::parse(builder.finish()).unwrap());
+        assert_eq!(found.preemptible, preemptible, "{case}");
     }
 }
 
