@@ -9,7 +9,11 @@
 //! ```
 
 mod advice;
+mod chart;
 mod dashboards;
 mod files;
+mod kustomize;
+mod manifests;
 mod metrics;
+mod objects;
 mod promtool;
