@@ -47,9 +47,14 @@ impl Agent {
 
     /// With further arguments.
     pub(crate) fn start_with(arguments: &[&OsStr]) -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_resetmon")), arguments)
+    }
+
+    /// By a `command` to which resetmon's arguments are added.
+    pub(crate) fn start_as(mut command: Command, arguments: &[&OsStr]) -> Self {
         let port = free_port();
         let http = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_resetmon"))
+        let mut child = command
             .args(["run", "--no-pin", "--events", "-", "--listen"])
             .arg(http.to_string())
             .args(arguments)
@@ -69,7 +74,10 @@ impl Agent {
             }
         });
         until_listening(http);
-        Self { child, seen, http }
+        let agent = Self { child, seen, http };
+        // It listens before its programs are attached, and answers after.
+        agent.status();
+        agent
     }
 
     /// The first event that `is` what is waited for.

@@ -14,3 +14,4 @@ mod nginx;
 mod place;
 mod program;
 mod reading;
+mod unseen;

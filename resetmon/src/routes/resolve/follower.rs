@@ -85,7 +85,7 @@ impl Follower {
     pub async fn next(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
         if self.answers.recv_many(&mut answers, QUEUE).await == 0 {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         answers
     }
@@ -119,7 +119,7 @@ async fn follow(
     let mut schedule = Schedule::default();
     let mut running: HashSet<Option<Arc<Resolver>>> = HashSet::new();
     loop {
-        let busy = |resolver: &Option<Arc<Resolver>>| running.contains(resolver);
+        let busy = |resolver: Option<&Arc<Resolver>>| running.contains(&resolver.cloned());
         let room = AT_ONCE - running.len();
         let due = schedule.take_due(Instant::now(), busy, room);
         for (resolver, names) in due {
@@ -136,7 +136,7 @@ async fn follow(
                 report.clone(),
             );
         }
-        let busy = |resolver: &Option<Arc<Resolver>>| running.contains(resolver);
+        let busy = |resolver: Option<&Arc<Resolver>>| running.contains(&resolver.cloned());
         let due = match running.len() {
             AT_ONCE.. => None,
             _ => schedule.next_due(busy),
@@ -164,7 +164,7 @@ async fn follow(
                     }
                 }
                 Event::End(resolver) => {
-                    schedule.end(&resolver, Instant::now());
+                    schedule.end(resolver.as_ref(), Instant::now());
                     running.remove(&resolver);
                 }
             },

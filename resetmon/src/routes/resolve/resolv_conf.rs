@@ -126,7 +126,7 @@ mod tests {
     fn shown(text: &str) -> String {
         let conf = ResolvConf::parse(text);
         let servers: Vec<String> = conf.servers.iter().map(ToString::to_string).collect();
-        let mut shown = format!(
+        let shown = format!(
             "{} | {} | {} {:?} {}",
             servers.join(" "),
             conf.search.join(" "),
@@ -134,10 +134,10 @@ mod tests {
             conf.timeout,
             conf.attempts
         );
-        if !conf.unusable.is_empty() {
-            shown.push_str(&format!(" | {}", conf.unusable.join(" ")));
+        match conf.unusable.join(" ") {
+            unusable if unusable.is_empty() => shown,
+            unusable => format!("{shown} | {unusable}"),
         }
-        shown
     }
 
     #[test]
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_long_search_list_is_cut() {
-        let long: String = (0..1000).map(|n| format!(" d{n}.example")).collect();
-        let conf = ResolvConf::parse(&format!("search{long}"));
+        let long: Vec<_> = (0..1000).map(|n| format!("d{n}.example")).collect();
+        let conf = ResolvConf::parse(&format!("search {}", long.join(" ")));
         assert_eq!(conf.search.len(), MAX_SEARCH);
         assert_eq!(&*conf.search[1], "d1.example");
     }

@@ -52,14 +52,14 @@ impl Schedule {
     pub(super) fn take_due(
         &mut self,
         now: Instant,
-        busy: impl Fn(&Option<Arc<Resolver>>) -> bool,
+        busy: impl Fn(Option<&Arc<Resolver>>) -> bool,
         most: usize,
     ) -> Vec<Batch> {
         let mut batches: HashMap<Option<Arc<Resolver>>, Vec<Arc<str>>> = HashMap::new();
         for (key, entry) in &self.0 {
             let due = entry.due.is_some_and(|due| due <= now);
             let room = batches.len() < most || batches.contains_key(&key.resolver);
-            if due && room && !busy(&key.resolver) {
+            if due && room && !busy(key.resolver.as_ref()) {
                 batches.entry(key.resolver.clone()).or_default();
             }
         }
@@ -96,11 +96,11 @@ impl Schedule {
     }
 
     /// Notes the end of the look-ups of `resolver`: what got no answer has failed.
-    pub(super) fn end(&mut self, resolver: &Option<Arc<Resolver>>, now: Instant) {
+    pub(super) fn end(&mut self, resolver: Option<&Arc<Resolver>>, now: Instant) {
         let open: Vec<HostKey> = self
             .0
             .iter()
-            .filter(|(key, entry)| entry.due.is_none() && key.resolver == *resolver)
+            .filter(|(key, entry)| entry.due.is_none() && key.resolver.as_ref() == resolver)
             .map(|(key, _)| key.clone())
             .collect();
         for key in open {
@@ -111,9 +111,12 @@ impl Schedule {
     /// When something of a resolver that is not `busy` is due.
     pub(super) fn next_due(
         &self,
-        busy: impl Fn(&Option<Arc<Resolver>>) -> bool,
+        busy: impl Fn(Option<&Arc<Resolver>>) -> bool,
     ) -> Option<Instant> {
-        let free = self.0.iter().filter(|(key, _)| !busy(&key.resolver));
+        let free = self
+            .0
+            .iter()
+            .filter(|(key, _)| !busy(key.resolver.as_ref()));
         free.filter_map(|(_, entry)| entry.due).min()
     }
 }
@@ -197,7 +200,7 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::default();
         schedule.want(&[key(1, "a"), key(1, "b"), key(1, "c"), key(2, "a")], start);
-        let is = |number: u32| move |one: &Option<Arc<Resolver>>| *one == resolver(number);
+        let is = |number: u32| move |one: Option<&Arc<Resolver>>| one == resolver(number).as_ref();
         assert_eq!(shown(schedule.take_due(start, is(1), 9)), ["2: a"]);
         assert_eq!(shown(schedule.take_due(start, |_| false, 0)), [""; 0]);
         assert_eq!(shown(schedule.take_due(start, |_| false, 9)), ["1: a b c"]);
@@ -218,7 +221,7 @@ mod tests {
         schedule.want(&[key(1, "a"), key(1, "b")], start);
         let _ = schedule.take_due(start, |_| false, 9);
         schedule.done(&key(1, "a"), Ok(Some(seconds(60))), start);
-        schedule.end(&resolver(1), start);
+        schedule.end(resolver(1).as_ref(), start);
         assert_eq!(schedule.next_due(|_| false), Some(start + LEAST));
         // A reload asks only for what is new.
         schedule.want(&[key(1, "a"), key(1, "c")], start);
