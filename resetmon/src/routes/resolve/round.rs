@@ -166,14 +166,14 @@ mod tests {
     use crate::routes::resolve::name_switch::NameSwitch;
     use crate::routes::resolve::resolv_conf::ResolvConf;
 
-    fn resolver(netns: Option<u32>, hosts: &str) -> Option<Arc<Resolver>> {
-        Some(Arc::new(Resolver::new(
+    fn resolver(netns: Option<u32>, hosts: &str) -> Arc<Resolver> {
+        Arc::new(Resolver::new(
             netns,
             ResolvConf::default(),
             HostsFile::parse(hosts),
             NameSwitch::parse("hosts: files"),
             Vec::new(),
-        )))
+        ))
     }
 
     /// `name=addresses` or `name! reason`, sorted, and the notes of the last.
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn each_name_has_its_answer() {
         let hosts = "10.0.0.1 a\n10.0.0.2 b\n";
-        let (lines, notes) = run(resolver(None, hosts), &["a", "b", "c"], &[]);
+        let (lines, notes) = run(Some(resolver(None, hosts)), &["a", "b", "c"], &[]);
         let expected = ["a=[10.0.0.1]", "b=[10.0.0.2]", "c! it is not in /etc/hosts"];
         assert_eq!(
             (&lines[..], &*notes),
@@ -223,7 +223,7 @@ mod tests {
         let own = std::process::id();
         for pids in [&[][..], &[u32::MAX], &[own]] {
             // This process is in another namespace than that of inode 1.
-            let (lines, _) = run(resolver(Some(1), "10.0.0.1 a\n"), &["a"], pids);
+            let (lines, _) = run(Some(resolver(Some(1), "10.0.0.1 a\n")), &["a"], pids);
             assert_eq!(lines, ["a! no process is left in its network namespace"]);
         }
     }

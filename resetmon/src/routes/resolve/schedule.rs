@@ -128,19 +128,19 @@ mod tests {
     use crate::routes::resolve::name_switch::NameSwitch;
     use crate::routes::resolve::resolv_conf::ResolvConf;
 
-    fn resolver(netns: u32) -> Option<Arc<Resolver>> {
-        Some(Arc::new(Resolver::new(
+    fn resolver(netns: u32) -> Arc<Resolver> {
+        Arc::new(Resolver::new(
             Some(netns),
             ResolvConf::default(),
             HostsFile::default(),
             NameSwitch::default(),
             Vec::new(),
-        )))
+        ))
     }
 
     fn key(netns: u32, name: &str) -> HostKey {
         HostKey {
-            resolver: resolver(netns),
+            resolver: Some(resolver(netns)),
             name: name.into(),
         }
     }
@@ -200,7 +200,7 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::default();
         schedule.want(&[key(1, "a"), key(1, "b"), key(1, "c"), key(2, "a")], start);
-        let is = |number: u32| move |one: Option<&Arc<Resolver>>| one == resolver(number).as_ref();
+        let is = |number: u32| move |one: Option<&Arc<Resolver>>| one == Some(&resolver(number));
         assert_eq!(shown(schedule.take_due(start, is(1), 9)), ["2: a"]);
         assert_eq!(shown(schedule.take_due(start, |_| false, 0)), [""; 0]);
         assert_eq!(shown(schedule.take_due(start, |_| false, 9)), ["1: a b c"]);
@@ -221,7 +221,7 @@ mod tests {
         schedule.want(&[key(1, "a"), key(1, "b")], start);
         let _ = schedule.take_due(start, |_| false, 9);
         schedule.done(&key(1, "a"), Ok(Some(seconds(60))), start);
-        schedule.end(resolver(1).as_ref(), start);
+        schedule.end(Some(&resolver(1)), start);
         assert_eq!(schedule.next_due(|_| false), Some(start + LEAST));
         // A reload asks only for what is new.
         schedule.want(&[key(1, "a"), key(1, "c")], start);

@@ -6,20 +6,20 @@ use crate::routes::resolve::name_switch::NameSwitch;
 use crate::routes::resolve::resolv_conf::ResolvConf;
 
 /// The resolver of another network namespace with this hosts file.
-fn resolver(netns: u32, hosts: &str) -> Option<Arc<Resolver>> {
-    Some(Arc::new(Resolver::new(
+fn resolver(netns: u32, hosts: &str) -> Arc<Resolver> {
+    Arc::new(Resolver::new(
         Some(netns),
         ResolvConf::default(),
         HostsFile::parse(hosts),
         NameSwitch::default(),
         Vec::new(),
-    )))
+    ))
 }
 
 /// One answer; without addresses, the name was not found.
-fn answered(resolver: Option<Arc<Resolver>>, name: &str, addresses: &[&str]) -> Vec<Answer> {
+fn answered(resolver: Option<&Arc<Resolver>>, name: &str, addresses: &[&str]) -> Vec<Answer> {
     let host = HostKey {
-        resolver,
+        resolver: resolver.cloned(),
         name: name.into(),
     };
     let found: Vec<IpAddr> = addresses
@@ -141,7 +141,7 @@ fn with_resolver(name: &str, pid: u32, netns: u32, hosts: &str) -> Gateway {
     Gateway {
         netns: Some(netns),
         processes: vec![ProcessPattern::Tree(pid)],
-        resolver: resolver(netns, hosts),
+        resolver: Some(resolver(netns, hosts)),
         ..gateway(name, "", &[], &[("/", &["u"])], &[("u", &["api:443"])])
     }
 }
@@ -164,9 +164,9 @@ fn upstream_and_host(table: &RouteTable, pid: u32, netns: u32, remote: &str) -> 
 #[test]
 fn one_name_with_the_addresses_of_each_gateway() {
     let gateways = || vec![with_resolver("a", 1, 11, ""), with_resolver("b", 2, 12, "")];
-    let mut answers = answered(resolver(11, ""), "api", &["192.0.2.1", "192.0.2.3"]);
+    let mut answers = answered(Some(&resolver(11, "")), "api", &["192.0.2.1", "192.0.2.3"]);
     answers.extend(answered(
-        resolver(12, ""),
+        Some(&resolver(12, "")),
         "api",
         &["192.0.2.2", "192.0.2.3"],
     ));
@@ -188,15 +188,15 @@ fn one_name_with_the_addresses_of_each_gateway() {
     }
     // Those of one resolver share the name.
     let mut shared = gateways();
-    shared[1].resolver = resolver(11, "");
+    shared[1].resolver = Some(resolver(11, ""));
     assert_eq!(RouteTable::new(shared).host_names().len(), 1);
 }
 
 #[test]
 fn a_gateway_whose_files_change_keeps_its_addresses() {
     let before = vec![with_resolver("a", 1, 11, ""), with_resolver("b", 2, 12, "")];
-    let mut answers = answered(resolver(11, ""), "api", &["192.0.2.1"]);
-    answers.extend(answered(resolver(12, ""), "api", &["192.0.2.2"]));
+    let mut answers = answered(Some(&resolver(11, "")), "api", &["192.0.2.1"]);
+    answers.extend(answered(Some(&resolver(12, "")), "api", &["192.0.2.2"]));
     let before = RouteTable::new(before).with_addresses(&answers, Duration::from_secs(10));
 
     let hosts = "192.0.2.7 api\n";
@@ -208,7 +208,7 @@ fn a_gateway_whose_files_change_keeps_its_addresses() {
         with_resolver("c", 3, 11, ""),
     ];
     let after = RouteTable::new(after).with_addresses_of(&before);
-    let hosts = answered(resolver(11, hosts), "api", &["192.0.2.7"]);
+    let hosts = answered(Some(&resolver(11, hosts)), "api", &["192.0.2.7"]);
     let after = after.with_addresses(&hosts, Duration::from_secs(20));
     for (pid, netns, remote, expected) in [
         (1, 11, "192.0.2.1:443", "a:host u api"),
@@ -230,8 +230,8 @@ fn what_is_wrong_with_names_is_said() {
     let at = Duration::from_secs;
     let never = |gateway| format!("host api of {gateway} is not resolved: it matches nothing");
     assert_eq!(table.about_hosts(), [never("a"), never("b")]);
-    let mut answers = answered(resolver(11, ""), "api", &[]);
-    answers.extend(answered(resolver(12, ""), "api", &["192.0.2.2"]));
+    let mut answers = answered(Some(&resolver(11, "")), "api", &[]);
+    answers.extend(answered(Some(&resolver(12, "")), "api", &["192.0.2.2"]));
     for answer in &mut answers {
         answer.notes = ["asked elsewhere".to_owned()].into();
     }
@@ -240,12 +240,15 @@ fn what_is_wrong_with_names_is_said() {
     let noted = "gateway a and b: asked elsewhere";
     assert_eq!(table.about_hosts(), [failed, noted]);
     // The answer that follows has no notes.
-    let table = table.with_addresses(&answered(resolver(12, ""), "api", &[]), at(20));
+    let table = table.with_addresses(&answered(Some(&resolver(12, "")), "api", &[]), at(20));
     let kept = "host api of b keeps the addresses that it had: no such name";
     let noted = "gateway a: asked elsewhere";
     assert_eq!(table.about_hosts(), [failed, kept, noted]);
     let found = upstream_and_host(&table, 2, 12, "192.0.2.2:443");
     assert_eq!(found, "b u api");
-    let table = table.with_addresses(&answered(resolver(11, ""), "api", &["192.0.2.1"]), at(30));
+    let table = table.with_addresses(
+        &answered(Some(&resolver(11, "")), "api", &["192.0.2.1"]),
+        at(30),
+    );
     assert_eq!(table.about_hosts(), [kept]);
 }
