@@ -29,6 +29,12 @@ impl Backends {
         }
     }
 
+    /// How many endpoints all of them have together.
+    #[must_use]
+    pub fn endpoints(&self) -> usize {
+        self.known.len()
+    }
+
     /// True if there is an upstream called `name`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {

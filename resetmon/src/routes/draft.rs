@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::address::{AddressError, Endpoint, Listener};
+use super::backends::Backends;
 use super::notes::Notes;
 use super::source::Reading;
-use super::table::{Route, Upstream};
+use super::table::Route;
 
 /// Most endpoints, and most listeners and upstreams of routes, of one gateway.
 const MAX_PARTS: usize = 200_000;
@@ -21,9 +22,8 @@ const MAX_PATTERNS: usize = 3;
 pub struct Draft {
     reading: Reading,
     routes: HashMap<Arc<str>, usize>,
-    upstreams: HashMap<Arc<str>, usize>,
+    backends: Backends,
     route_parts: HashSet<(usize, RoutePart)>,
-    endpoints: HashSet<(usize, Endpoint)>,
     listeners: HashSet<Listener>,
     notes: Notes,
 }
@@ -114,27 +114,15 @@ impl Draft {
         name: &str,
         endpoints: impl IntoIterator<Item = Endpoint>,
     ) -> Arc<str> {
-        let upstreams = &mut self.reading.upstreams;
-        let known = self.upstreams.get(name).copied();
-        let index = known.unwrap_or_else(|| {
-            let name: Arc<str> = Arc::from(name);
-            self.upstreams.insert(Arc::clone(&name), upstreams.len());
-            upstreams.push(Upstream {
-                name,
-                endpoints: Vec::new(),
-            });
-            upstreams.len() - 1
-        });
+        let name = self.backends.add(name);
         for endpoint in endpoints {
-            if self.endpoints.len() >= MAX_PARTS {
-                self.overflow(name);
+            if self.backends.endpoints() >= MAX_PARTS {
+                self.overflow(&name);
                 break;
             }
-            if self.endpoints.insert((index, endpoint.clone())) {
-                self.reading.upstreams[index].endpoints.push(endpoint);
-            }
+            self.backends.add_endpoint(&name, endpoint);
         }
-        Arc::clone(&self.reading.upstreams[index].name)
+        name
     }
 
     fn overflow(&mut self, name: &str) {
@@ -145,7 +133,7 @@ impl Draft {
     /// True if there is an upstream `name`.
     #[must_use]
     pub fn has_upstream(&self, name: &str) -> bool {
-        self.upstreams.contains_key(name)
+        self.backends.contains(name)
     }
 
     /// A name server that the gateway asks instead of those of its `resolv.conf`.
@@ -158,6 +146,7 @@ impl Draft {
     /// The reading, made from `origin`.
     #[must_use]
     pub fn finish(mut self, origin: impl Into<String>) -> Reading {
+        self.reading.upstreams = self.backends.into_upstreams();
         self.reading.not_understood = self.notes.into_lines();
         self.reading.origin = origin.into();
         self.reading

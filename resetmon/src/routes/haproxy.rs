@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use self::address::{Address, Host, Ports};
-use self::config::Config;
+use self::model::Config;
 use self::reading::Maps;
 use self::runtime::Live;
 use self::words::Variables;
@@ -29,6 +29,7 @@ mod address;
 mod command_line;
 mod condition;
 mod config;
+mod model;
 mod reading;
 mod runtime;
 mod words;

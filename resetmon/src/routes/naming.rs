@@ -1,10 +1,51 @@
-//! Names of routes that are made of a server's name and a path.
+//! Names of routes: each once in a gateway, most of them made of a server's name and a path.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::address::Listener;
 use super::table::Route;
+
+/// Hands out names, each once.
+#[derive(Debug)]
+pub struct UniqueNames {
+    sign: &'static str,
+    used: HashSet<String>,
+    counts: HashMap<String, usize>,
+}
+
+impl Default for UniqueNames {
+    fn default() -> Self {
+        Self::with("#")
+    }
+}
+
+impl UniqueNames {
+    /// With `sign` before the number of a name that comes again.
+    #[must_use]
+    pub fn with(sign: &'static str) -> Self {
+        Self {
+            sign,
+            used: HashSet::new(),
+            counts: HashMap::new(),
+        }
+    }
+
+    /// `name` itself the first time, then `name#2`, `name#3` and so on.
+    pub fn of(&mut self, name: String) -> String {
+        if self.used.insert(name.clone()) {
+            return name;
+        }
+        let count = self.counts.entry(name.clone()).or_insert(1);
+        loop {
+            *count += 1;
+            let next = format!("{name}{}{count}", self.sign);
+            if self.used.insert(next.clone()) {
+                return next;
+            }
+        }
+    }
+}
 
 /// A route before it has its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,17 +112,8 @@ pub fn routes(drafts: Vec<Draft>) -> Vec<Route> {
     for (_, draft) in &merged {
         *count.entry(draft.name(None)).or_default() += 1;
     }
-    let mut used = HashSet::new();
-    let mut next: HashMap<String, usize> = HashMap::new();
-    let mut unique = |name: String| -> Arc<str> {
-        let mut found = name.clone();
-        while !used.insert(found.clone()) {
-            let number = next.entry(name.clone()).or_insert(1);
-            *number += 1;
-            found = format!("{name} #{number}");
-        }
-        found.into()
-    };
+    // After a path, a blank shows that the number is no part of it.
+    let mut unique = UniqueNames::with(" #");
     merged
         .into_iter()
         .map(|(_, draft)| {
@@ -92,7 +124,7 @@ pub fn routes(drafts: Vec<Draft>) -> Vec<Route> {
                 name = draft.name(Some(listener.port));
             }
             Route {
-                name: unique(name),
+                name: unique.of(name).into(),
                 listeners: draft.listeners,
                 upstreams: draft.upstreams,
             }
@@ -197,5 +229,13 @@ mod tests {
             ]),
             ["a/ []"]
         );
+    }
+
+    #[test]
+    fn each_name_once() {
+        let mut names = UniqueNames::default();
+        let given = ["a", "a#2", "a", "b", "a", "a#2"];
+        let found: Vec<String> = given.map(|name| names.of(name.to_owned())).to_vec();
+        assert_eq!(found, ["a", "a#2", "a#3", "b", "a#4", "a#2#2"]);
     }
 }

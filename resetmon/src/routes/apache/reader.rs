@@ -8,16 +8,13 @@ use super::condition::{self, Version};
 use super::lines::{directive, lines, substitute};
 use crate::routes::directive::{Directive, Place, SyntaxError};
 use crate::routes::files::Files;
+use crate::routes::include::{self, MAX_BYTES, nested};
 use crate::routes::notes::Notes;
 
 /// Deepest nesting of sections.
 const MAX_DEPTH: usize = 64;
-/// Deepest nesting of includes and macros.
-const MAX_INCLUDES: usize = 16;
 /// Most lines of all files and macros together.
 const MAX_LINES: usize = 500_000;
-/// Most bytes of all files and macros together.
-const MAX_BYTES: usize = 64 << 20;
 
 /// What a configuration depends on besides its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,17 +110,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, bytes: usize, file: &Arc<str>) -> Result<(), SyntaxError> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes <= MAX_BYTES {
-            return Ok(());
-        }
-        Err(SyntaxError {
-            place: Place {
-                file: Arc::clone(file),
-                line: 1,
-            },
-            reason: format!("the files are larger than {} MiB together", MAX_BYTES >> 20),
-        })
+        include::count(&mut self.bytes, bytes, file)
     }
 
     /// The directives of these lines, whose sections end where they end.
@@ -279,20 +266,13 @@ impl<'a> Reader<'a> {
         depth: usize,
         into: &mut Vec<Directive>,
     ) -> Result<(), SyntaxError> {
-        let Some(files) = self.files else {
-            self.notes
-                .add(&include.place, format_args!("{include}: not read"));
-            return Ok(());
-        };
-        nested(depth, include)?;
-        let pattern = self.server_root.join(include.argument(0));
-        match files.glob(&pattern.to_string_lossy()) {
-            Ok(paths) => {
-                for path in paths {
-                    self.included(files, &path, include, depth + 1, into)?;
-                }
-            }
-            Err(error) => self.notes.add(&include.place, error),
+        let place = (include, depth);
+        let found = include::paths(self.files, &self.server_root, place, self.notes)?;
+        for (files, path) in found
+            .into_iter()
+            .flat_map(|(files, paths)| paths.into_iter().map(move |path| (files, path)))
+        {
+            self.included(files, &path, include, depth + 1, into)?;
         }
         Ok(())
     }
@@ -406,16 +386,6 @@ fn names_of(source: &str) -> impl Iterator<Item = String> {
         .and_then(|name| name.strip_suffix(".c"));
     let symbol = stem.map(|stem| format!("{stem}_module"));
     std::iter::once(source.to_owned()).chain(symbol)
-}
-
-fn nested(depth: usize, directive: &Directive) -> Result<(), SyntaxError> {
-    if depth < MAX_INCLUDES {
-        return Ok(());
-    }
-    Err(SyntaxError {
-        place: directive.place.clone(),
-        reason: "too many includes or macros inside each other".to_owned(),
-    })
 }
 
 fn unclosed(section: &Directive) -> SyntaxError {

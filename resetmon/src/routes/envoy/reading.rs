@@ -8,7 +8,7 @@ use super::clusters;
 use super::listeners;
 use super::resources::Resources;
 use crate::routes::address::Listener;
-use crate::routes::names::UniqueNames;
+use crate::routes::naming::UniqueNames;
 use crate::routes::notes::Notes;
 use crate::routes::source::Reading;
 use crate::routes::table::{Route, Upstream};

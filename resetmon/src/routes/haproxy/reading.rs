@@ -7,10 +7,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::address::Host;
-use super::config::{Config, DISPATCH, Proxy, Rule, Server};
+use super::model::{Config, DISPATCH, Proxy, Rule, Server};
 use super::runtime::{Live, LiveServer};
 use crate::routes::address::{Endpoint, Listener};
-use crate::routes::names::UniqueNames;
+use crate::routes::naming::UniqueNames;
 use crate::routes::notes::Notes;
 use crate::routes::source::Reading;
 use crate::routes::table::{Route, Upstream};

@@ -6,16 +6,13 @@ use std::sync::Arc;
 use super::lexer::{Lexer, Token};
 use crate::routes::directive::{Directive, Place, SyntaxError};
 use crate::routes::files::Files;
+use crate::routes::include;
 use crate::routes::notes::Notes;
 
 /// Deepest nesting of blocks in one file.
 const MAX_DEPTH: usize = 64;
-/// Deepest nesting of includes.
-const MAX_INCLUDES: usize = 16;
 /// Most directives of all files together.
 const MAX_DIRECTIVES: usize = 500_000;
-/// Most bytes of all files together.
-const MAX_BYTES: usize = 64 << 20;
 
 /// The directives of `text`, which stands in the file `path`, with those of its includes.
 ///
@@ -61,11 +58,7 @@ impl Parser<'_> {
             place: place(line),
             reason: reason.to_owned(),
         };
-        self.bytes = self.bytes.saturating_add(text.len());
-        if self.bytes > MAX_BYTES {
-            let reason = format!("the files are larger than {} MiB together", MAX_BYTES >> 20);
-            return Err(error(1, &reason));
-        }
+        include::count(&mut self.bytes, text.len(), &file)?;
         let mut lexer = Lexer::new(text);
         let mut current = Vec::new();
         let mut outer: Vec<(Directive, Vec<Directive>)> = Vec::new();
@@ -157,23 +150,9 @@ impl Parser<'_> {
         depth: usize,
         into: &mut Vec<Directive>,
     ) -> Result<(), SyntaxError> {
-        let Some(files) = self.files else {
-            self.notes
-                .add(&include.place, format_args!("{include}: not read"));
+        let found = include::paths(self.files, &self.directory, (include, depth), self.notes)?;
+        let Some((files, paths)) = found else {
             return Ok(());
-        };
-        if depth >= MAX_INCLUDES {
-            let reason = "too many includes inside each other".to_owned();
-            let place = include.place.clone();
-            return Err(SyntaxError { place, reason });
-        }
-        let pattern = self.directory.join(include.argument(0));
-        let paths = match files.glob(&pattern.to_string_lossy()) {
-            Ok(paths) => paths,
-            Err(error) => {
-                self.notes.add(&include.place, error);
-                return Ok(());
-            }
         };
         for path in paths {
             match files.read(&path) {

@@ -102,7 +102,7 @@ fn includes() {
         ),
         (
             "include loop.conf;",
-            "/etc/nginx/loop.conf:1: too many includes inside each other",
+            "/etc/nginx/loop.conf:1: too many includes or macros inside each other",
         ),
     ] {
         assert_eq!(read(text).0.unwrap_err(), expected);
