@@ -6,6 +6,7 @@ pub mod cause;
 mod fixture;
 pub mod merge;
 pub mod outlived;
+pub mod overload;
 pub mod pattern;
 pub mod propagation;
 pub mod reject;

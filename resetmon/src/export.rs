@@ -9,4 +9,4 @@ pub mod terminal;
 
 mod facts;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod reconcile;
 pub mod reset;
 pub mod routes;
+pub mod surroundings;
 pub mod text;
 pub mod ticks;
 pub mod yaml;

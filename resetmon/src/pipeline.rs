@@ -1,7 +1,7 @@
 //! The way of a reset through the agent: record → observation → attribution → diagnosis → [`Reset`].
 //!
-//! [`Pipeline`] does no input or output but for the /proc entries of processes; [`pump`] drives it
-//! from the ring buffer.
+//! [`Pipeline`] does no input or output but for the /proc entries of processes and what else
+//! [`Surroundings`] reads; [`pump`] drives it from the ring buffer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,31 @@ use crate::config::Config;
 use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::outlived::Outlived;
+use crate::diagnosis::overload::facts;
 use crate::diagnosis::propagation::Propagation;
 use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
 use crate::diagnosis::twin::Twins;
 use crate::kernel::clock::{Anchor, Clock};
+use crate::kernel::counters::namespaces::Readings;
 use crate::kernel::decode::{DecodeError, Record, decode, observation};
-use crate::kernel::observation::{Observation, Task};
+use crate::kernel::observation::{Observation, Task, TcpState};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
-use crate::reset::{Owner, Reset, ResetId, Twin};
+use crate::reset::{Cause, Owner, Reset, ResetId, Twin};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
 use crate::routes::resolve::Answer;
 use crate::routes::source::PROGRAMS;
 use crate::routes::table::{Gateway, RouteTable};
+use crate::surroundings::Surroundings;
 
 /// How often the wall clock is compared again, in resets' own time: it may be set.
 const ANCHOR_AGE: Duration = Duration::from_secs(10);
+
+/// Where cgroups are mounted.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Everything between a record and a finished [`Reset`].
 #[derive(Debug)]
@@ -49,6 +55,7 @@ pub struct Pipeline {
     repeats: Repeats,
     twins: Twins,
     propagation: Propagation,
+    surroundings: Surroundings,
     processes: Processes,
     /// Gateways described by hand, and those found.
     by_hand: Vec<Gateway>,
@@ -77,6 +84,7 @@ impl Pipeline {
             repeats: Repeats::default(),
             twins: Twins::default(),
             propagation: Propagation::default(),
+            surroundings: Surroundings::new(processes.proc_root().to_owned(), CGROUPS.into()),
             processes,
             by_hand: config.gateways.clone(),
             found: Vec::new(),
@@ -148,6 +156,11 @@ impl Pipeline {
         gateways.extend(found.map(|found| found.gateway.clone()));
         gateways.extend(self.by_cluster.iter().cloned());
         self.routes = RouteTable::new(gateways).with_addresses_of(&self.routes);
+    }
+
+    /// Takes over the kernel's counters of every network namespace, as they are now.
+    pub fn learn_counters(&mut self, readings: &Readings) {
+        self.surroundings.learn(readings, since_boot());
     }
 
     /// The routes in force.
@@ -253,6 +266,9 @@ impl Pipeline {
             {
                 reset.peer = name;
             }
+            if let Some(state) = self.surroundings.other_end(&reset, since_boot()) {
+                reset.diagnosis.evidence.push(not_sent_here(state));
+            }
             self.propagation.push(reset, &mut linked);
             linked.drain(..).for_each(&mut out);
         }
@@ -275,12 +291,20 @@ impl Pipeline {
             .and_then(|task| owner_of(&mut self.processes, task));
         let route = route_of(&self.routes, &observation, owner.as_ref());
         let host = route.as_ref().and_then(|route| route.host.as_ref());
+        let peer = self.peers.name(observation.remote.ip(), host);
+        let mut diagnosis = diagnose(&observation);
+        if packets == 1 {
+            let facts = self.overload(&observation, diagnosis.cause);
+            // The last fact is the one that decided.
+            let at = diagnosis.evidence.len().saturating_sub(1);
+            diagnosis.evidence.splice(at..at, facts);
+        }
         Reset {
             id,
             time: self.wall(observation.time),
-            peer: self.peers.name(observation.remote.ip(), host),
+            peer,
             route,
-            diagnosis: diagnose(&observation),
+            diagnosis,
             owner,
             closer,
             packets,
@@ -289,6 +313,14 @@ impl Pipeline {
             twin: None,
             observation,
         }
+    }
+
+    /// What else held at that moment that may explain it.
+    fn overload(&mut self, o: &Observation, cause: Cause) -> Vec<String> {
+        let task = o.owner.as_ref().or(o.closer.as_ref());
+        let folder = task.and_then(|task| self.processes.memory_folder(task));
+        let now = since_boot();
+        facts(&self.surroundings.overload(o, cause, folder.as_deref(), now))
     }
 
     fn wall(&mut self, time: Duration) -> jiff::Timestamp {
@@ -337,6 +369,15 @@ fn owner_of(processes: &mut Processes, task: &Task) -> Option<Owner> {
 fn is_worth_naming(closer: &Task, owner: Option<&Task>) -> bool {
     closer.exit.is_some()
         || owner.is_none_or(|owner| owner.pid != closer.pid || owner.start != closer.start)
+}
+
+/// Of a received reset whose sender's socket lives.
+fn not_sent_here(state: TcpState) -> String {
+    format!(
+        "nobody on this node sent it: the other end's socket is here and still in {}, so a packet \
+         filter or an injector made the RST",
+        state.name()
+    )
 }
 
 /// `CLOCK_MONOTONIC` now, as records have it.

@@ -114,5 +114,7 @@ fn a_reset() -> Reset {
     put(offset_of!(ResetRecord, role), &[role::CLIENT]);
     let mut resets = Vec::new();
     pipeline.feed(&bytes, |reset| resets.push(reset));
+    // It may wait for the other end's.
+    pipeline.end(|reset| resets.push(reset));
     resets.pop().expect("a reset")
 }

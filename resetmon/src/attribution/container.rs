@@ -10,6 +10,9 @@ use crate::reset::Container;
 
 mod segment;
 
+/// Longest path of a cgroup that is kept, bytes.
+const MAX_FOLDER: usize = 1024;
+
 /// What the cgroup paths say of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CgroupFacts {
@@ -74,6 +77,30 @@ fn unit_in(path: &str) -> Option<Arc<str>> {
         .find(|unit| *unit != "init.scope")
         .or_else(|| units().next())?;
     Some(Arc::from(unit))
+}
+
+/// Folder of the cgroup that limits the memory of a process, below the mount of cgroups, from the text
+/// of its `/proc/PID/cgroup`: that of version 1 where it has the memory controller.
+///
+/// `None` also for a path of another cgroup namespace, which leads nowhere from here, and for the root,
+/// which has no limit.
+#[must_use]
+pub fn memory_folder(text: &str) -> Option<String> {
+    let mut lines = text.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        Some((parts.next()?, parts.next()?))
+    });
+    let is_memory = |names: &str| names.split(',').any(|name| name == "memory");
+    let folder = match lines.clone().find(|(names, _)| is_memory(names)) {
+        Some((_, "/")) => return None,
+        Some((_, path)) => format!("memory{path}"),
+        None => {
+            let (_, path) = lines.find(|(names, _)| names.is_empty())?;
+            path.trim_start_matches('/').to_owned()
+        }
+    };
+    let leads_up = folder.split('/').any(|part| part == "..");
+    (!folder.is_empty() && !leads_up && folder.len() <= MAX_FOLDER).then_some(folder)
 }
 
 #[cfg(test)]

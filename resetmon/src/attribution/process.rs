@@ -5,13 +5,13 @@
 //! known by its id and its start together, so a reused id never takes the blame for another.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::container::container_of;
+use super::container::{container_of, memory_folder};
 use super::names::Names;
 use crate::kernel::observation::{Sighting, Task};
 use crate::reset::{Container, Process};
@@ -56,6 +56,8 @@ struct Known {
     recorded_comm: Arc<str>,
     /// The same in `/proc`, which may be ahead of the record; `None` if it could not be read.
     proc_comm: Option<String>,
+    /// Folder of the cgroup that limits its memory.
+    memory_folder: Option<Arc<str>>,
     /// `/proc` may yet answer.
     retry: bool,
     used: u64,
@@ -122,11 +124,32 @@ impl Processes {
         self.read(task)
     }
 
+    /// Folder of the cgroup that limits the memory of `task`, below the mount of cgroups, as far as
+    /// its process is remembered.
+    #[must_use]
+    pub fn memory_folder(&self, task: &Task) -> Option<Arc<str>> {
+        let known = self.known.get(&(task.pid, task.start))?;
+        known.memory_folder.clone()
+    }
+
+    /// Where entries are read from.
+    #[must_use]
+    pub fn proc_root(&self) -> &Path {
+        &self.proc_root
+    }
+
     fn read(&mut self, task: &Task) -> Arc<Process> {
         let key = (task.pid, task.start);
         let earlier = self.known.remove(&key);
         let entry = Entry::read(&self.proc_root, task.pid, task.start);
         let retry = matches!(entry, Err(Unreadable::Perhaps));
+        let cgroup = entry.as_ref().ok().and_then(|entry| entry.cgroup.as_ref());
+        let memory_folder = match (cgroup, &earlier) {
+            (Some(text), _) => memory_folder(text).map(Arc::from),
+            (None, earlier) => earlier
+                .as_ref()
+                .and_then(|known| known.memory_folder.clone()),
+        };
         let (process, proc_comm) = match (entry, earlier) {
             (Ok(entry), earlier) => {
                 let process = from_entry(task, &entry, earlier.as_ref());
@@ -141,6 +164,7 @@ impl Processes {
             process,
             recorded_comm: Arc::clone(&task.comm),
             proc_comm,
+            memory_folder,
             retry,
             used: self.now,
         };

@@ -149,6 +149,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             progress = rounds.next() => match progress {
                 Progress::Read(readings) => {
                     reconciler.borrow_mut().open_round(&readings);
+                    pipeline.learn_counters(&readings);
                     drain(&mut ring, batches, &mut pipeline, take).await;
                     overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
                     rounds.read_again(reconciler.borrow_mut().caught_up());

@@ -22,6 +22,7 @@ mod propagation;
 mod record;
 mod repeats;
 mod routes;
+mod twin;
 mod web_config;
 mod web_servers;
 
@@ -43,6 +44,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<merge::Held>(),
     Row::of::<repeats::Packets>(),
     Row::of::<propagation::Legs>(),
+    Row::of::<twin::Joined>(),
     Row::of::<cgroup::Paths>(),
     Row::of::<record::Records>(),
     Row::of::<printable::Texts>(),

@@ -31,6 +31,7 @@ mod machine;
 mod netns;
 mod nginx;
 mod oracle;
+mod pods;
 mod privileges;
 mod prometheus;
 mod propagation;
@@ -112,6 +113,7 @@ fn run(options: &Options) -> Result<bool> {
         .iter()
         .chain(prometheus::TESTS)
         .chain(propagation::TESTS)
+        .chain(pods::TESTS)
         .chain(restart::TESTS)
         .chain(storm::TESTS)
         .chain(privileges::TESTS)

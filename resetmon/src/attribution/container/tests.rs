@@ -311,3 +311,27 @@ fn pods_need_the_form_of_a_uid() {
         assert_eq!(segment::pod(&part).as_deref(), expected, "{part}");
     }
 }
+
+#[test]
+fn the_folder_that_limits_memory() {
+    let long = format!("0::/{}", "a".repeat(MAX_FOLDER + 1));
+    let table = [
+        (
+            "0::/system.slice/nginx.service",
+            Some("system.slice/nginx.service"),
+        ),
+        ("0::/", None),
+        ("5:memory:/\n0::/pod", None),
+        ("5:cpu,memory:/pod\n0::/other", Some("memory/pod")),
+        ("0::/other\n5:memory:/a:b", Some("memory/a:b")),
+        ("5:memory2:/pod\n0::/other", Some("other")),
+        ("5:cpu:/pod", None),
+        ("0::/../../pod", None),
+        ("0::/a..b", Some("a..b")),
+        ("no lines of it", None),
+        (&long, None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(memory_folder(text).as_deref(), expected, "{text}");
+    }
+}

@@ -222,6 +222,11 @@ impl Exchange<'_> {
                 bytes(vitals.unacked)
             ));
         }
+        let one_tick = o.since_data_in.is_some() && o.since_data_in == o.since_data_out;
+        let both_ways = vitals.bytes_received > 0 && vitals.bytes_sent > 0;
+        if one_tick && both_ways && matches!(self.last, Last::In | Last::Out) {
+            e.say("which of the two was last is told by their numbers, not by the clock");
+        }
     }
 
     /// Payload of ours that the RST may have destroyed once closing has begun: a TLS

@@ -68,6 +68,25 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         expect: &[REFUSED.cause("refused")],
     },
     Scenario {
+        // Both ends are here, and the socket of the one that would have sent it lives.
+        name: "rejected_on_the_loopback_unseen",
+        families: ALL,
+        needs: &[Need::Nft, Need::RejectUnseen],
+        run: rejected_on_the_loopback,
+        expect: &[received("client", "server")
+            .before("established")
+            .cause("aborted_before_response")
+            .client("client")
+            .with(&[
+                ("/twin", "null"),
+                (
+                    "/evidence/5",
+                    "\"nobody on this node sent it: the other end's socket is here and still in \
+                     established, so a packet filter or an injector made the RST\"",
+                ),
+            ])],
+    },
+    Scenario {
         name: "request_rejected",
         families: BOTH,
         needs: &[Need::Nft, Need::Tun, Need::RejectSeen],
@@ -149,6 +168,20 @@ fn connect_fails(scene: &Scene, how: &str) -> Result<()> {
         },
         Errno::CONNREFUSED,
     )
+}
+
+/// The server's end must say nothing more at its end, or the scenario has no end of its own.
+fn rejected_on_the_loopback(scene: &Scene) -> Result<()> {
+    let pair = scene.pair_after_exchange()?;
+    let port = pair.accepted.local()?.port();
+    reject(scene, "input", port, TCP_RESET)?;
+    scene.netns.nft(&format!(
+        "table inet silence {{\nchain silence {{\ntype filter hook output priority 0;\n\
+         tcp sport {port} tcp flags & rst == 0 drop\n}}\n}}"
+    ))?;
+    pair.connected.write(b"request")?;
+    pair.connected.read_fails(Errno::CONNRESET)?;
+    scene.reported(1)
 }
 
 /// In the middle of a request.

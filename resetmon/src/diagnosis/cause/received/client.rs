@@ -1,6 +1,6 @@
 //! The local end had connected: what became of our request.
 
-use super::{Exchange, Last};
+use super::{Exchange, LONG_SILENCE, Last};
 use crate::diagnosis::cause::evidence::{Evidence, span};
 use crate::reset::Cause;
 
@@ -82,30 +82,37 @@ impl Exchange<'_> {
     /// Our last data left after the peer's FIN, or passed it on the way: the peer had closed an
     /// idle connection before it could know of that data.
     ///
-    /// Where the moment of the FIN was not seen, the RST tells: a peer that had closed before
-    /// resets at once, one that closed upon our data does not need to.
+    /// That the data is not acknowledged shows that it came too late: a FIN sent upon it would have
+    /// acknowledged it. Where the moment of the FIN was not seen, the RST tells: a peer that had closed
+    /// before resets at once, one that closed upon our data does not need to.
     fn met_a_closed_peer(&self, e: &mut Evidence) -> bool {
         let Some(output) = self.o.since_data_out else {
             return false;
         };
         let window = self.answer_window();
+        let pause = self
+            .o
+            .since_data_in
+            .map(|input| input.saturating_sub(output));
         match self.o.since_fin_received {
             Some(fin) if output + self.o.tick <= fin => {
                 e.say("our last data went out after the peer's FIN");
-                true
             }
-            Some(fin) if output <= fin + window => {
-                e.say(format!(
-                    "our last data and the peer's FIN crossed (within {})",
-                    span(window)
-                ));
-                true
-            }
-            None if output <= window => {
-                e.say("the RST came at once after our last data");
-                true
-            }
-            _ => false,
+            Some(fin) if output <= fin + window => e.say(format!(
+                "our last data and the peer's FIN crossed (within {})",
+                span(window)
+            )),
+            None if output <= window => e.say(
+                "the RST came at once after our last data; when the peer's FIN came was not seen",
+            ),
+            _ => return false,
         }
+        e.say(match pause {
+            Some(pause) if pause >= LONG_SILENCE => {
+                format!("the connection had been idle for {}", span(pause))
+            }
+            _ => "the connection had not been idle: the peer closes after its answers".to_owned(),
+        });
+        true
     }
 }

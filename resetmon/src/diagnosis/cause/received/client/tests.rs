@@ -152,6 +152,46 @@ fn races() {
 }
 
 #[test]
+fn races_say_how_sure_they_are() {
+    let race = |ago: (u64, u64), fin: Option<u64>| {
+        set(
+            Traffic::new((500, 50), ago, 50).at(CLIENT, TcpState::CloseWait),
+            |o| {
+                o.since_fin_received = fin.map(ms);
+            },
+        )
+    };
+    let idle = "the connection had been idle for 60.0 s";
+    let busy = "the connection had not been idle";
+    for (name, o, facts) in [
+        (
+            "after",
+            race((60_004, 4), Some(900)),
+            ["after the peer's FIN", idle],
+        ),
+        (
+            "crossed",
+            race((60_004, 4), Some(1)),
+            ["crossed (within 10 ms)", idle],
+        ),
+        ("not seen", race((60_004, 4), None), ["was not seen", idle]),
+        (
+            "at once",
+            race((8, 4), Some(1)),
+            ["crossed (within 10 ms)", busy],
+        ),
+        ("just short", race((1000, 4), Some(1)), ["crossed", busy]),
+        (
+            "just long",
+            race((1004, 4), Some(1)),
+            ["crossed", "idle for 1.0 s"],
+        ),
+    ] {
+        expect(name, &o, KeepaliveRace, &facts);
+    }
+}
+
+#[test]
 fn one_tick_is_told_apart_by_the_acknowledgement() {
     let one_tick = |unacked, received_since_ack| {
         set(
@@ -168,6 +208,12 @@ fn one_tick_is_told_apart_by_the_acknowledgement() {
         let found = crate::diagnosis::cause::diagnose(&one_tick(unacked, received_since_ack));
         assert_eq!(found.cause, cause, "{name}: {:?}", found.evidence);
     }
+    expect(
+        "numbers",
+        &one_tick(0, Some(120)),
+        AbortedMidResponse,
+        &["told by their numbers"],
+    );
     // Stamps a tick apart decide on their own.
     let apart = set(
         Traffic::new((500, 50), (4, 8), 0).at(CLIENT, TcpState::Established),
