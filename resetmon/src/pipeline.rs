@@ -219,7 +219,8 @@ impl Pipeline {
         let mut joined = Vec::new();
         self.twins.expire(now, &mut joined);
         self.link(&mut joined, &mut out);
-        self.propagation.expire(now, &mut joined);
+        let known = self.twins.waits_since().map_or(now, |since| since.min(now));
+        self.propagation.expire(known, &mut joined);
         joined.into_iter().for_each(out);
     }
 
@@ -237,10 +238,13 @@ impl Pipeline {
     /// When [`Self::expire`] has something to do next, since boot.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
+        // What waits for its twin comes first.
+        let first = self.twins.waits_since();
+        let is_next = |deadline: &Duration| first.is_none_or(|first| *deadline <= first);
         let deadlines = [
             self.merge.next_deadline(),
             self.twins.next_deadline(),
-            self.propagation.next_deadline(),
+            self.propagation.next_deadline().filter(is_next),
         ];
         deadlines.into_iter().flatten().min()
     }

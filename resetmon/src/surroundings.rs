@@ -43,7 +43,7 @@ pub struct Surroundings {
     /// By inode number of the network namespace.
     counters: HashMap<u32, Samples>,
     descriptors: Cache<u32, (u64, u64)>,
-    cgroup: Cache<String, CgroupMemory>,
+    cgroup: Cache<u32, CgroupMemory>,
     tcp: Cache<(), TcpMemory>,
     /// Where addresses of this node are: the process that showed it, and its namespace.
     homes: HashMap<IpAddr, (u32, u32)>,
@@ -121,15 +121,15 @@ impl Surroundings {
                 .cached(|this| &mut this.descriptors, pid, read);
         }
         if wanted.cgroup
-            && let Some(folder) = pid
-                .and_then(|pid| self.folder(pid))
-                .or(cgroup.map(str::to_owned))
+            && let Some(pid) = pid
         {
-            let path = self.cgroups.join(&folder);
-            let read = || memory(&path);
-            found.cgroup = self
-                .budget(now)
-                .cached(|this| &mut this.cgroup, folder, read);
+            let (process, root) = (self.process(pid), self.cgroups.clone());
+            let read = || {
+                let now = text_of(&process.join("cgroup"), FILE_BYTES);
+                let now = now.as_deref().and_then(memory_folder);
+                memory(&root.join(now.as_deref().or(cgroup)?))
+            };
+            found.cgroup = self.budget(now).cached(|this| &mut this.cgroup, pid, read);
         }
         if wanted.tcp {
             let proc = self.proc.clone();
@@ -187,10 +187,6 @@ impl Surroundings {
         self.homes.insert(o.local.ip(), (owner.pid, o.netns));
     }
 
-    fn folder(&self, pid: u32) -> Option<String> {
-        memory_folder(&read(&self.process(pid).join("cgroup"), FILE_BYTES)?)
-    }
-
     fn process(&self, pid: u32) -> PathBuf {
         self.proc.join(pid.to_string())
     }
@@ -232,7 +228,7 @@ impl Surroundings {
             self.budget(now);
             if self.reads < READS && is_in(&process, netns) {
                 self.reads += 1;
-                if let Some(netstat) = read(&process.join("net/netstat"), FILE_BYTES) {
+                if let Some(netstat) = text_of(&process.join("net/netstat"), FILE_BYTES) {
                     self.take(netns, TcpCounters::parse("", &netstat), now);
                 }
             }
@@ -285,7 +281,7 @@ impl Budget<'_> {
 
 /// Open files and their limit.
 fn descriptors(process: &Path) -> Option<(u64, u64)> {
-    let limit = text::descriptor_limit(&read(&process.join("limits"), FILE_BYTES)?)?;
+    let limit = text::descriptor_limit(&text_of(&process.join("limits"), FILE_BYTES)?)?;
     let folder = process.join("fd");
     // Since Linux 6.2 the size of the folder is their number.
     let open = match fs::metadata(&folder).ok()?.len() {
@@ -299,7 +295,7 @@ fn descriptors(process: &Path) -> Option<(u64, u64)> {
 }
 
 fn memory(folder: &Path) -> Option<CgroupMemory> {
-    let of = |name: &str| read(&folder.join(name), FILE_BYTES);
+    let of = |name: &str| text_of(&folder.join(name), FILE_BYTES);
     if let Some(events) = of("memory.events") {
         return text::memory_events(&events);
     }
@@ -310,8 +306,8 @@ fn memory(folder: &Path) -> Option<CgroupMemory> {
 }
 
 fn tcp_memory(proc: &Path) -> Option<TcpMemory> {
-    let sysctl = |name: &str| read(&proc.join("sys/net/ipv4").join(name), FILE_BYTES);
-    let (orphans, pages) = text::sockstat(&read(&proc.join("net/sockstat"), FILE_BYTES)?)?;
+    let sysctl = |name: &str| text_of(&proc.join("sys/net/ipv4").join(name), FILE_BYTES);
+    let (orphans, pages) = text::sockstat(&text_of(&proc.join("net/sockstat"), FILE_BYTES)?)?;
     let limit = sysctl("tcp_mem")?
         .split_ascii_whitespace()
         .nth(2)?
@@ -326,7 +322,7 @@ fn tcp_memory(proc: &Path) -> Option<TcpMemory> {
 
 /// State of the connection from `local` to `remote` in the namespace of `process`.
 fn connection(process: &Path, local: SocketAddr, remote: SocketAddr) -> Option<TcpState> {
-    let table = |name: &str| read(&process.join("net").join(name), TABLE_BYTES);
+    let table = |name: &str| text_of(&process.join("net").join(name), TABLE_BYTES);
     let mapped = |endpoint: SocketAddr| match endpoint {
         SocketAddr::V4(v4) => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
         SocketAddr::V6(_) => endpoint,
@@ -344,7 +340,7 @@ fn is_in(process: &Path, netns: u32) -> bool {
     link.is_ok_and(|link| link.to_str() == Some(&*format!("net:[{netns}]")))
 }
 
-fn read(path: &Path, most: u64) -> Option<String> {
+fn text_of(path: &Path, most: u64) -> Option<String> {
     let mut bytes = Vec::with_capacity(4096);
     File::open(path)
         .ok()?

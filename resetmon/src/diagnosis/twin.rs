@@ -105,6 +105,14 @@ impl Twins {
         self.queue.front()?.until
     }
 
+    /// Since when the first in the queue waits: whatever came after it has not been handed over yet,
+    /// and steps behind this one must not take that time for past.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<Duration> {
+        let front = self.queue.front()?;
+        Some(front.reset.observation.time)
+    }
+
     /// Adds everything that waits to `out`, for the end of the agent.
     pub fn finish(&mut self, out: &mut Vec<Reset>) {
         self.waiting.clear();

@@ -133,29 +133,6 @@ fn descriptors_and_memory() {
     // The size of a folder is its number of files in /proc only.
     assert!(open > 0 && limit == 1000, "{open} of {limit}");
 
-    let folder = Some("memory/pod");
-    let mut of = |folder| {
-        around
-            .overload(&observation(), Cause::ProcessKilled, folder, NOW)
-            .cgroup
-    };
-    assert_eq!(of(folder), None);
-    fake.put("cgroups/memory/web/memory.failcnt", "7\n");
-    fake.put(
-        "cgroups/memory/web/memory.oom_control",
-        "oom_kill_disable 0\noom_kill 2\n",
-    );
-    fake.put("cgroups/web/memory.events", "max 8\noom_kill 3\n");
-    let memory = |at_limit, oom_kills| {
-        Some(CgroupMemory {
-            at_limit,
-            oom_kills,
-        })
-    };
-    assert_eq!(of(Some("memory/web")), memory(7, 2));
-    assert_eq!(of(Some("web")), memory(8, 3));
-    assert_eq!(of(None), None);
-
     fake.put(
         "proc/net/sockstat",
         "TCP: inuse 5 orphan 3 tw 4 alloc 7 mem 6\n",
@@ -171,6 +148,42 @@ fn descriptors_and_memory() {
 }
 
 #[test]
+fn memory_of_the_cgroup_that_it_has_or_had() {
+    let fake = Fake::new();
+    let mut around = fake.surroundings();
+    let mut now = NOW;
+    let mut of = |folder| {
+        now += FRESH * 2;
+        let o = Observation {
+            time: now,
+            ..observation()
+        };
+        let found = around.overload(&o, Cause::ProcessKilled, folder, now);
+        found.cgroup
+    };
+    let memory = |at_limit, oom_kills| {
+        Some(CgroupMemory {
+            at_limit,
+            oom_kills,
+        })
+    };
+    assert_eq!(of(Some("memory/web")), None);
+    fake.put("cgroups/memory/web/memory.failcnt", "7\n");
+    fake.put(
+        "cgroups/memory/web/memory.oom_control",
+        "oom_kill_disable 0\noom_kill 2\n",
+    );
+    fake.put("cgroups/web/memory.events", "max 8\noom_kill 3\n");
+    assert_eq!(of(Some("memory/web")), memory(7, 2));
+    assert_eq!(of(None), None);
+    // As it is now, where the process still has one.
+    fake.put("proc/4242/cgroup", "0::/web\n");
+    assert_eq!(of(Some("memory/web")), memory(8, 3));
+    fake.put("proc/4242/cgroup", "0::/\n");
+    assert_eq!(of(Some("memory/web")), memory(7, 2));
+}
+
+#[test]
 fn the_past_and_storms_are_not_looked_into() {
     let fake = Fake::new();
     fake.put("proc/4242/limits", "Max open files  1000  2000  files\n");
@@ -183,9 +196,10 @@ fn the_past_and_storms_are_not_looked_into() {
         NOW + seconds(2),
     );
     assert_eq!(late, Overload::default());
-    for folder in 0..READS {
-        let folder = folder.to_string();
-        around.overload(&observation(), Cause::ProcessKilled, Some(&folder), NOW);
+    for pid in 0..READS {
+        let mut o = observation();
+        o.owner.as_mut().unwrap().pid = pid;
+        around.overload(&o, Cause::ProcessKilled, None, NOW);
     }
     let found = around.overload(&observation(), Cause::ClientCanceled, None, NOW);
     assert_eq!(found.descriptors, None);

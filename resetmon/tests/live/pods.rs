@@ -97,8 +97,10 @@ impl Pods {
     fn is_joined(&self, event: &Value, cause: &str) -> Result<()> {
         let twin = &event["twin"];
         ensure!(twin["cause"] == cause, "not {cause}: {event}");
-        let sent = self.agent.events.of(&self.far);
-        let sent = sent.iter().find(|sent| sent["id"] == twin["id"]);
+        let is = |sent: &Value| sent["id"] == twin["id"];
+        let found = |all: &[Value]| all.iter().any(is);
+        let sent = self.agent.events.wait(&self.far, PATIENCE, found);
+        let sent = sent.iter().find(|sent| is(sent));
         let sent = sent.with_context(|| format!("nobody sent {event}"))?;
         ensure!(sent["cause"] == cause, "{sent} is not why {event}");
         ensure!(sent["local"] == event["remote"], "{sent} is not {event}");

@@ -272,6 +272,7 @@ fn who_waits_and_how_long() {
     let start = received(1).observation.time;
     twins.push(received(1), &mut out);
     assert_eq!(twins.next_deadline(), Some(start + HOLD));
+    assert_eq!(twins.waits_since(), Some(start));
     // What comes behind waits too, so that the order stays.
     let other = changed(sent(2), |o| o.local.set_port(1));
     twins.push(other, &mut out);
@@ -279,7 +280,7 @@ fn who_waits_and_how_long() {
     assert!(out.is_empty());
     twins.expire(start + HOLD, &mut out);
     assert_eq!(out.len(), 2);
-    assert_eq!(twins.next_deadline(), None);
+    assert_eq!((twins.next_deadline(), twins.waits_since()), (None, None));
     assert!(twins.waiting.is_empty());
     // Its sender comes too late.
     let late = changed(sent(3), |o| o.time += HOLD);
