@@ -85,7 +85,8 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.tools().join("envoy")
 }
 
-fn pip() -> Invocation {
+/// pip of the machine's Python.
+pub(crate) fn pip() -> Invocation {
     Invocation::new("python3")
         .args(["-m", "pip"])
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
@@ -99,7 +100,8 @@ fn download(folder: &Path) -> Invocation {
         .arg(format!("{PROJECT}=={RELEASE}"))
 }
 
-fn remove(folder: &Path) -> Result<()> {
+/// Removes a folder, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))

@@ -16,6 +16,7 @@ mod build;
 mod command;
 mod ebpf;
 mod envoy;
+mod helm;
 mod linker;
 mod packages;
 mod privilege;

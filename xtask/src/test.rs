@@ -11,6 +11,8 @@ use crate::ebpf::Kit;
 use crate::workspace::Workspace;
 use crate::{build, privilege, vm};
 
+mod deploy;
+
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -31,9 +33,6 @@ pub(crate) const LIVE: &str = "live";
 
 /// The name of the tests with real gateways, which start agents too.
 const GATEWAYS: &str = "sources";
-
-/// The name of the tests of what is below `deploy/`, which call the tools that will read it.
-const DEPLOY: &str = "deploy";
 
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
@@ -197,7 +196,7 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Live => live(workspace, filters),
-        Stage::Deploy => standard(workspace, DEPLOY, filters),
+        Stage::Deploy => deploy::run(workspace, filters),
         Stage::Gateways => gateways(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
@@ -239,7 +238,7 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
 fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut call = on_host(cargo(workspace, "test")).args(["--no-fail-fast", "--lib", "--bins"]);
     for name in integration_tests(&workspace.root)? {
-        if ![LIVE, GATEWAYS, DEPLOY].contains(&&*name) {
+        if ![LIVE, GATEWAYS, deploy::TESTS].contains(&&*name) {
             call = call.args(["--test", &name]);
         }
     }
@@ -266,14 +265,16 @@ fn ensure_root() -> Result<()> {
 
 fn gateways(workspace: &Workspace, filters: &[String]) -> Result<String> {
     ensure_root()?;
-    standard(workspace, GATEWAYS, filters)
-}
-
-/// Runs an integration test of the agent that has the standard harness.
-fn standard(workspace: &Workspace, name: &str, filters: &[String]) -> Result<String> {
     let mut counts = Counts::default();
     let result = cargo(workspace, "test")
-        .args(["--locked", "--package", "resetmon", "--test", name, "--"])
+        .args([
+            "--locked",
+            "--package",
+            "resetmon",
+            "--test",
+            GATEWAYS,
+            "--",
+        ])
         .args(filters)
         .run_watched(|line| counts.add(parse_test_result(line)));
     result.with_context(|| counts.to_string())?;

@@ -59,9 +59,14 @@ fn alarming() -> impl Iterator<Item = Cause> {
     Cause::ALL.iter().copied().filter(|cause| !cause.benign())
 }
 
+/// The rules as they should be.
+pub(crate) fn rules() -> String {
+    with_words(&files::read(RULES))
+}
+
 #[test]
 fn alerts_speak_the_agents_words() {
-    files::assert_current(RULES, &with_words(&files::read(RULES)));
+    files::assert_current(RULES, &rules());
 }
 
 #[test]

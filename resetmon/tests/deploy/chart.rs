@@ -7,7 +7,7 @@ use resetmon::config::Config;
 use serde_json::{Value, json};
 
 use crate::objects::{assert_known, documents, only};
-use crate::{files, kustomize, manifests};
+use crate::{advice, dashboards, files, kustomize, manifests};
 
 /// Where Helm's library is (`libhelm_sdkpy.so` of the Python wheel helm-sdkpy).
 const LIBRARY: &str = "RESETMON_HELM_LIBRARY";
@@ -15,12 +15,9 @@ const LIBRARY: &str = "RESETMON_HELM_LIBRARY";
 /// What the chart takes from other folders, since Helm reads nothing outside of it.
 #[test]
 fn copies_in_the_chart_are_current() {
-    for (name, source) in [
-        ("resetmon.rules.yaml", "prometheus/resetmon.rules.yaml"),
-        ("resetmon.json", "grafana/resetmon.json"),
-        ("resetmon-agent.json", "grafana/resetmon-agent.json"),
-    ] {
-        files::assert_current(&format!("helm/resetmon/files/{name}"), &files::read(source));
+    let rules = ("resetmon.rules.yaml", advice::rules());
+    for (name, text) in dashboards::texts().into_iter().chain([rules]) {
+        files::assert_current(&format!("helm/resetmon/files/{name}"), &text);
     }
 }
 
@@ -108,7 +105,7 @@ fn specification(objects: &[Value]) -> Value {
 }
 
 #[test]
-#[ignore = "needs Helm's library and kubectl with Kustomize 4.1 or newer"]
+#[ignore = "needs Helm's library and kubectl with Kustomize 4.5 or newer"]
 fn chart_and_manifests_agree() {
     let openshift = json!({"openshift": true});
     let detach = json!({"detach": true});

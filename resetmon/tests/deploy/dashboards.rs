@@ -9,14 +9,19 @@ mod incident;
 mod panel;
 mod query;
 
-#[test]
-fn the_dashboard_of_resets_is_current() {
-    files::assert_current("grafana/resetmon.json", &text(&incident::dashboard()));
+/// Both, by the names of their files.
+pub(crate) fn texts() -> [(&'static str, String); 2] {
+    [
+        ("resetmon.json", text(&incident::dashboard())),
+        ("resetmon-agent.json", text(&agent::dashboard())),
+    ]
 }
 
 #[test]
-fn the_dashboard_of_the_agent_is_current() {
-    files::assert_current("grafana/resetmon-agent.json", &text(&agent::dashboard()));
+fn the_dashboards_are_current() {
+    for (name, text) in texts() {
+        files::assert_current(&format!("grafana/{name}"), &text);
+    }
 }
 
 /// One key a line, so that a change can be reviewed.

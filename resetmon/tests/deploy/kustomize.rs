@@ -59,7 +59,7 @@ const BASE: [&str; 8] = [
 ];
 
 #[test]
-#[ignore = "needs kubectl with Kustomize 4.1 or newer"]
+#[ignore = "needs kubectl with Kustomize 4.5 or newer"]
 fn plain_is_the_base_with_annotations() {
     let objects = build("plain");
     assert_eq!(kinds(&objects), BASE);
@@ -74,7 +74,7 @@ fn plain_is_the_base_with_annotations() {
 }
 
 #[test]
-#[ignore = "needs kubectl with Kustomize 4.1 or newer"]
+#[ignore = "needs kubectl with Kustomize 4.5 or newer"]
 fn with_the_operator_come_monitor_rules_and_dashboards() {
     let objects = build("prometheus-operator");
     let mut expected = BASE.to_vec();
@@ -110,7 +110,7 @@ fn with_the_operator_come_monitor_rules_and_dashboards() {
 }
 
 #[test]
-#[ignore = "needs kubectl with Kustomize 4.1 or newer"]
+#[ignore = "needs kubectl with Kustomize 4.5 or newer"]
 fn openshift_allows_what_the_pod_asks_for() {
     let objects = build("openshift");
     let spec = &only(&objects, "DaemonSet")["spec"]["template"]["spec"];
@@ -152,7 +152,7 @@ fn openshift_allows_what_the_pod_asks_for() {
 }
 
 #[test]
-#[ignore = "needs kubectl with Kustomize 4.1 or newer"]
+#[ignore = "needs kubectl with Kustomize 4.5 or newer"]
 fn detach_only_detaches() {
     let objects = build("detach");
     let spec = &only(&objects, "DaemonSet")["spec"]["template"]["spec"];

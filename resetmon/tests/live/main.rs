@@ -22,6 +22,7 @@ mod agent;
 mod cgroup;
 mod channel;
 mod compare;
+mod dashboards;
 mod events;
 mod expected;
 mod gateway;
@@ -112,6 +113,7 @@ fn run(options: &Options) -> Result<bool> {
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
         .chain(prometheus::TESTS)
+        .chain(dashboards::TESTS)
         .chain(propagation::TESTS)
         .chain(pods::TESTS)
         .chain(restart::TESTS)

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +15,7 @@ use crate::scenario::Whole;
 use crate::{http, machine};
 
 /// Where Prometheus serves.
-const PROMETHEUS: &str = "127.0.0.1:9090";
+pub(crate) const PROMETHEUS: &str = "127.0.0.1:9090";
 
 const PROMETHEUS_YAML: &str = "
 global:
@@ -153,18 +152,34 @@ fn check_series(gateway: &Gateway) -> Result<()> {
 
 /// The series that a `PromQL` expression gives now.
 fn query(namespace: &Netns, expression: &str) -> Result<Vec<Value>> {
-    let escaped = expression.bytes().fold(String::new(), |mut escaped, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(escaped, "%{byte:02x}");
-        escaped
-    });
-    let server: SocketAddr = PROMETHEUS.parse()?;
-    let path = format!("/api/v1/query?query={escaped}");
-    let answer: Value = serde_json::from_str(&http::get(namespace, server, &path, "*/*")?.body)?;
-    match &answer["data"]["result"] {
-        Value::Array(series) => Ok(series.clone()),
-        other => bail!("{path} has no result: {other}"),
+    match ask(namespace, "query", &[("query", expression)])?["result"].take() {
+        Value::Array(series) => Ok(series),
+        other => bail!("{expression} has no result: {other}"),
     }
+}
+
+/// What Prometheus' API answers.
+///
+/// # Errors
+/// Where it refuses, with its reason.
+pub(crate) fn ask(namespace: &Netns, call: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+    let mut path = format!("/api/v1/{call}");
+    for (number, (name, value)) in parameters.iter().enumerate() {
+        let sign = if number == 0 { '?' } else { '&' };
+        write!(path, "{sign}{name}=")?;
+        for byte in value.bytes() {
+            write!(path, "%{byte:02x}")?;
+        }
+    }
+    let body = http::get(namespace, PROMETHEUS.parse()?, &path, "*/*")
+        .with_context(|| format!("{call} {parameters:?}"))?
+        .body;
+    let mut answer: Value = serde_json::from_str(&body)?;
+    ensure!(
+        answer["status"] == "success",
+        "{call} {parameters:?}: {answer}"
+    );
+    Ok(answer["data"].take())
 }
 
 /// `promtool check metrics` reads the Prometheus text format; of `OpenMetrics` it is told that the

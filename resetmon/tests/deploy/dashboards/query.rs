@@ -3,11 +3,12 @@
 /// The growth of a counter within the window of each point.
 ///
 /// A series mostly appears with its first reset, already at 1, which `increase` cannot see: it counts
-/// with its whole value where it was not there at the begin of the window, though its agent was.
+/// with its whole value where it was not there at the begin of the window, though its agent was;
+/// with its last value, since an agent in trouble may miss a scrape.
 pub(super) fn grown(metric: &str, matchers: &str) -> String {
     let window = "$__rate_interval";
     format!(
-        "({metric}{{{matchers}}} unless {metric} offset {window} \
+        "(last_over_time({metric}{{{matchers}}}[{window}]) unless {metric} offset {window} \
          and on (job, instance) up{{job=\"resetmon\"}} offset {window} == 1) \
          or increase({metric}{{{matchers}}}[{window}])"
     )
@@ -20,7 +21,7 @@ pub(super) fn grown(metric: &str, matchers: &str) -> String {
 pub(super) fn grown_in_range(metric: &str, matchers: &str) -> String {
     let window = "$__range";
     format!(
-        "({metric}{{{matchers}}} unless {metric} offset {window} \
+        "(last_over_time({metric}{{{matchers}}}[{window}]) unless {metric} offset {window} \
          unless on (job, instance) up{{job=\"resetmon\"}} offset {window} == 0) \
          or increase({metric}{{{matchers}}}[{window}])"
     )
