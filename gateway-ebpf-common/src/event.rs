@@ -6,6 +6,8 @@ pub mod kind {
     pub const RESET: u32 = 1;
     /// A [`super::ProcessRecord`].
     pub const PROCESS: u32 = 2;
+    /// A [`super::ResetRecord`] of a connection that failed without a RST: `failure` holds.
+    pub const FAILURE: u32 = 3;
 }
 
 /// Value of [`ResetRecord::reason`] on kernels without the argument.
@@ -16,11 +18,51 @@ pub const NEVER: u32 = u32::MAX;
 
 /// [`ResetRecord::direction`].
 pub mod direction {
-    /// This node's stack sent the RST.
+    /// This node's stack sent the RST; without one, this end gave up.
     pub const SENT: u8 = 1;
-    /// This node's stack received it.
+    /// This node's stack received it; without one, the peer closed or did not answer.
     pub const RECEIVED: u8 = 2;
 }
+
+/// [`ResetRecord::failure`]: how a connection ended that failed without a RST.
+pub mod failure {
+    /// There was a RST.
+    pub const NONE: u8 = 0;
+    /// The kernel gave it up with `socket_error`.
+    pub const ERROR: u8 = 1;
+    /// This end let go of it before it was established.
+    pub const ABANDONED: u8 = 2;
+    /// This end closed first, and `unanswered` bytes had no answer.
+    pub const LEFT: u8 = 3;
+    /// The peer closed first, and `unanswered` bytes had no answer.
+    pub const UNANSWERED: u8 = 4;
+}
+
+/// Least bytes that count as a request on a connection that never carried an answer: under it are
+/// words of farewell such as `quit` and single commands, over it every HTTP request.
+pub const FIRST_REQUEST: u32 = 16;
+
+/// Least bytes that count as a request where earlier ones had an answer.
+///
+/// Below are the messages that want none: TLS `close_notify` and the last flight of its handshake
+/// (up to 85 bytes each), HTTP/2 `GOAWAY`, `WINDOW_UPDATE`, `PING`, `QUIT` of mail and databases,
+/// the farewell of SSH. An HTTP/1.1 request as proxies pass it on is seldom shorter.
+pub const LATER_REQUEST: u32 = 128;
+
+/// Least time for which a peer was waited for before giving up on its answer to a SYN, ns: below, the
+/// loser of a race of address families (RFC 8305) is dropped in good health. SYNs are
+/// sent again after as long.
+pub const CONNECT_PATIENCE_NS: u64 = 1_000_000_000;
+
+/// Segments with payload from which on data that was never answered may be a stream that wants no
+/// answer.
+pub const MANY_SEGMENTS: u32 = 3;
+
+/// Lengths on the wire of a TLS `close_notify`: 1.3 and 1.2 with `ChaCha20` or GCM, 1.2 with CBC
+/// and SHA-1, SHA-256, SHA-384 (RFC 5246, RFC 8446).
+///
+/// An end that closes in good order sends one; that it was not read loses nothing.
+pub const CLOSE_NOTIFY: [u32; 6] = [23, 24, 31, 53, 69, 85];
 
 /// [`ResetRecord::role`]: who opened the connection.
 pub mod role {
@@ -182,14 +224,14 @@ pub const EXE_NAME: usize = 64;
 /// Bytes of [`ProcessRecord::arguments`].
 pub const ARGUMENTS: usize = 256;
 
-/// One RST sent or received.
+/// One RST sent or received, or a connection that failed without one.
 ///
 /// Addresses are in network byte order as on the wire; IPv4 stands in the first four bytes.
 /// Ports are in host order. Times are `CLOCK_MONOTONIC` in ns, 0 when not known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetRecord {
-    /// [`kind::RESET`].
+    /// [`kind::RESET`] or [`kind::FAILURE`].
     pub kind: u32,
     /// `size_of::<ResetRecord>()`.
     pub size: u32,
@@ -276,6 +318,10 @@ pub struct ResetRecord {
     pub received_since_ack: u32,
     /// Sequence number of the RST received less the one expected, if [`flag::PACKET`].
     pub rst_seq_offset: i32,
+    /// Payload written since the application last read, bytes; 0 if not known.
+    pub unanswered: u32,
+    /// Zero.
+    pub pad: u32,
     /// Payload of the packet answered, bytes.
     pub trigger_len: u16,
     /// IP identification of the RST received, 0 for IPv6, if [`flag::PACKET`].
@@ -310,9 +356,9 @@ pub struct ResetRecord {
     pub rst_flags: u8,
     /// [`hook`].
     pub hook: u8,
-    /// Zero.
-    pub pad: u8,
+    /// [`failure`].
+    pub failure: u8,
 }
 
-const _: () = assert!(size_of::<ResetRecord>() == 336);
+const _: () = assert!(size_of::<ResetRecord>() == 344);
 const _: () = assert!(size_of::<ResetRecord>().is_multiple_of(8));

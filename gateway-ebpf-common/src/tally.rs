@@ -36,11 +36,13 @@ pub enum Tally {
     RejectedLost = 10,
     /// An end of a process that could not be kept.
     ExitFailed = 11,
+    /// A failure without a RST that went neither to the ring buffer nor to an aggregate.
+    FailureLost = 12,
 }
 
 impl Tally {
     /// Every tally, in the order of its index.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SentLost,
         Self::ReceivedLost,
         Self::ProcessLost,
@@ -53,6 +55,7 @@ impl Tally {
         Self::AggregatedStorm,
         Self::RejectedLost,
         Self::ExitFailed,
+        Self::FailureLost,
     ];
 
     /// Whether something was lost: detail, or an owner. [`Tally::Retracted`] only corrects.
@@ -77,6 +80,7 @@ impl Tally {
             Self::AggregatedStorm => "aggregated_storm",
             Self::RejectedLost => "total_rejected",
             Self::ExitFailed => "exit",
+            Self::FailureLost => "total_failed",
         }
     }
 }
@@ -123,8 +127,12 @@ pub struct AggregateKey {
     pub trigger_flags: u8,
     /// 4 or 6.
     pub ip_version: u8,
+    /// `event::failure`.
+    pub failure: u8,
+    /// Errno of a failure.
+    pub error: u8,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 4],
 }
 
 const _: () = assert!(size_of::<AggregateKey>() == 80);
@@ -151,6 +159,10 @@ pub mod aspect {
     pub const SILENT: u32 = 1 << 8;
     /// The peer's FIN was received.
     pub const FIN_RECEIVED: u32 = 1 << 9;
+    /// Payload was sent in many segments.
+    pub const MANY_SEGMENTS: u32 = 1 << 10;
+    /// Data last moved out over 250 ticks ago.
+    pub const WAITED: u32 = 1 << 11;
 }
 
 /// Resets of one kind that were not reported one by one.
@@ -163,7 +175,7 @@ pub struct Aggregate {
     pub first: ResetRecord,
 }
 
-const _: () = assert!(size_of::<Aggregate>() == 344);
+const _: () = assert!(size_of::<Aggregate>() == 352);
 
 /// How many aggregates there may be between two drains.
 pub const AGGREGATES: usize = 4096;

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_ringbuf_output};
 use gateway_ebpf_common::event::{
-    NEVER, ProcessRecord, ResetRecord, Task, flag, kind, role, shape,
+    MANY_SEGMENTS, NEVER, ProcessRecord, ResetRecord, Task, failure, flag, kind, role, shape,
 };
 use gateway_ebpf_common::tally::{Aggregate, AggregateKey, Tally, aspect};
 
@@ -32,7 +32,7 @@ const SILENT_TICKS: u32 = 250;
 pub struct Rate {
     /// Owner's pid, and network namespace.
     source: [u32; 2],
-    /// Kernel reason; direction, and shape in the second byte.
+    /// Kernel reason; direction, shape and failure in a byte each.
     kind: [u32; 2],
     /// The second in which it was counted.
     second: u64,
@@ -90,12 +90,24 @@ pub fn add_one(slot: *mut u64) {
     }
 }
 
-/// Makes a record in `scratch` by `fill` and hands it over; counted in `lost` if all else fails.
+/// Makes a reset's record in `scratch` by `fill` and hands it over; counted in `lost` if all else
+/// fails.
 ///
 /// `fill` returns false if the reset cannot be described at all.
 #[inline(always)]
 pub fn reset(
     scratch: &Scratch,
+    lost: Tally,
+    fill: impl FnOnce(&mut ResetRecord) -> bool,
+) -> Delivery {
+    record(scratch, kind::RESET, lost, fill)
+}
+
+/// The same for a record of `kind`.
+#[inline(always)]
+pub fn record(
+    scratch: &Scratch,
+    kind: u32,
     lost: Tally,
     fill: impl FnOnce(&mut ResetRecord) -> bool,
 ) -> Delivery {
@@ -111,7 +123,7 @@ pub fn reset(
     };
     place.count = 1;
     let record = &mut place.first;
-    record.kind = kind::RESET;
+    record.kind = kind;
     record.size = size_of::<ResetRecord>() as u32;
     if !fill(record) {
         count(Tally::Unreadable);
@@ -178,7 +190,9 @@ fn is_storm(record: &ResetRecord) -> bool {
     let source = [record.owner.pid, record.netns];
     let kind = [
         record.reason,
-        u32::from(record.direction) | u32::from(record.shape) << 8,
+        u32::from(record.direction)
+            | u32::from(record.shape) << 8
+            | u32::from(record.failure) << 16,
     ];
     let second = record.time_ns / SECOND_NS;
     let wide = |[low, high]: [u32; 2]| u64::from(high) << 32 | u64::from(low);
@@ -302,6 +316,14 @@ fn key_of(record: &ResetRecord) -> AggregateKey {
     if record.fin_received_ns != 0 {
         aspects |= aspect::FIN_RECEIVED;
     }
+    let failed = record.failure != failure::NONE;
+    if failed && record.data_segs_out >= MANY_SEGMENTS {
+        aspects |= aspect::MANY_SEGMENTS;
+    }
+    if failed && record.ticks_since_data_out != NEVER && record.ticks_since_data_out > SILENT_TICKS
+    {
+        aspects |= aspect::WAITED;
+    }
     AggregateKey {
         owner_start_ns: record.owner.start_ns,
         remote_addr: record.remote_addr,
@@ -320,7 +342,9 @@ fn key_of(record: &ResetRecord) -> AggregateKey {
         shape: record.shape,
         trigger_flags: record.trigger_flags,
         ip_version: record.ip_version,
-        pad: [0; 6],
+        failure: record.failure,
+        error: if failed { record.socket_error as u8 } else { 0 },
+        pad: [0; 4],
     }
 }
 

@@ -21,6 +21,7 @@
 )]
 
 mod emit;
+mod failure;
 mod kernel;
 mod late;
 mod maps;

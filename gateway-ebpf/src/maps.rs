@@ -43,9 +43,9 @@ pub static SPARE_0: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
 #[btf_map]
 pub static SPARE_1: HashMap<AggregateKey, Aggregate, SPARES> = HashMap::new();
 
-/// Bare totals (sent, received, rejected) that an agent has counted; only the agent uses it.
+/// Bare totals (sent, received, rejected, failed) that an agent has counted; only the agent uses it.
 #[btf_map]
-pub static DELIVERED: Array<[u64; 3], 1> = Array::new();
+pub static DELIVERED: Array<[u64; 4], 1> = Array::new();
 
 /// Which of the two the programs add to: 0 or 1.
 #[btf_map]
@@ -90,6 +90,14 @@ pub static UNTRACED: Scratch = Scratch::new();
 /// Where the probe of packet filters makes its own.
 #[btf_map]
 pub static REJECTED: Scratch = Scratch::new();
+
+/// Where `inet_sock_set_state` makes its record of a failure.
+#[btf_map]
+pub static FAILED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+
+/// Where its stand-in makes it.
+#[btf_map]
+pub static FAILED_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
 
 /// Resets that the kernel refused, by its number of the reason.
 #[btf_map]

@@ -33,6 +33,8 @@ pub mod fact {
     pub const PACKET: u8 = 64;
     /// A reset was sent or received; `tuple` holds.
     pub const RESET: u8 = 8;
+    /// The application has read: `written_at_read` holds.
+    pub const READ: u8 = 128;
 }
 
 /// Both endpoints of a connection and where it lives.
@@ -87,6 +89,10 @@ pub struct Facts {
     pub rst_ttl: u8,
     /// See `ResetRecord`.
     pub rst_flags: u8,
+    /// `tcp_sock.write_seq` when the application last read; see [`crate::failure`].
+    pub written_at_read: u32,
+    /// Bytes that the peer left unanswered when it closed.
+    pub unanswered: u32,
     /// Which event of each [`crate::nesting::Point`] a program has taken while a task held the
     /// socket; 0 for none.
     pub taken: [u16; 4],
@@ -293,6 +299,7 @@ impl Facts {
         self.flags = 0;
         self.role = role;
         self.handshake_ttl = 0;
+        self.unanswered = 0;
     }
 
     /// Writes what is remembered to a record; `state` must be set.

@@ -39,6 +39,8 @@ mod sock_flag {
 
 /// `RCV_SHUTDOWN` of `include/net/sock.h`.
 pub const RCV_SHUTDOWN: u8 = 1;
+/// `SHUTDOWN_MASK`: both directions, as `close()` sets it.
+pub const SHUTDOWN: u8 = 3;
 
 /// TCP state; valid for every shape of socket.
 #[inline(always)]
@@ -69,6 +71,18 @@ pub fn in_task(sk: Object) -> bool {
 #[inline(always)]
 pub fn is_unaccepted(sk: Object, tcp: Object) -> bool {
     member!(sk, skc_flags as u64) & sock_flag::DEAD == 0 && member!(tcp, sk_socket as u64) == 0
+}
+
+/// Whether the application has let go of the socket. Full sockets only.
+#[inline(always)]
+pub fn is_dead(sk: Object) -> bool {
+    member!(sk, skc_flags as u64) & sock_flag::DEAD != 0
+}
+
+/// Pending errno, 0 for none. Full sockets only.
+#[inline(always)]
+pub fn error(sk: Object) -> u32 {
+    member!(sk, sk_err as u32)
 }
 
 /// `sk_shutdown`. Full sockets only.

@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod cause;
+pub mod failure;
 #[cfg(test)]
 mod fixture;
 pub mod merge;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use aya::maps::{Array, MapData, MapError};
 use gateway_ebpf_common::tally::Tally;
 
+use crate::event::Event;
 use crate::kernel::aggregate::Aggregates;
 use crate::kernel::tally::{Tallies, Totals, total};
 use crate::pipeline::Pipeline;
-use crate::reset::Reset;
 use crate::ticks::Ticks;
 
 /// How often to look: the longest that a count is behind.
@@ -29,11 +29,11 @@ pub struct Overflow {
     aggregates: Aggregates,
     tallies: Arc<Tallies>,
     /// Where the programs are pinned, it outlives the agent as the tallies do.
-    delivered: Array<MapData, [u64; 3]>,
+    delivered: Array<MapData, [u64; 4]>,
     bare: Bare,
 }
 
-/// What alone is known of resets that were merely counted.
+/// What alone is known of resets and failures that were merely counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Sent by the kernel's TCP.
@@ -42,6 +42,8 @@ pub enum Kind {
     Received,
     /// Sent by its packet filter.
     Rejected,
+    /// No reset, but a connection that failed without one.
+    Failed,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Sent => "sent",
             Self::Received => "received",
             Self::Rejected => "rejected",
+            Self::Failed => "failed",
         }
     }
 }
@@ -62,6 +65,7 @@ struct Bare {
     sent: u64,
     received: u64,
     rejected: u64,
+    failed: u64,
 }
 
 impl Bare {
@@ -72,11 +76,12 @@ impl Bare {
             received: total(totals, Tally::ReceivedLost)
                 .saturating_sub(total(totals, Tally::Retracted)),
             rejected: total(totals, Tally::RejectedLost),
+            failed: total(totals, Tally::FailureLost),
         }
     }
 
     /// What came since `earlier`; never negative, because taking back comes after counting.
-    fn since(self, earlier: Self) -> [(Kind, u64); 3] {
+    fn since(self, earlier: Self) -> [(Kind, u64); 4] {
         [
             (Kind::Sent, self.sent.saturating_sub(earlier.sent)),
             (
@@ -87,6 +92,7 @@ impl Bare {
                 Kind::Rejected,
                 self.rejected.saturating_sub(earlier.rejected),
             ),
+            (Kind::Failed, self.failed.saturating_sub(earlier.failed)),
         ]
     }
 
@@ -95,6 +101,7 @@ impl Bare {
             sent: self.sent.max(other.sent),
             received: self.received.max(other.received),
             rejected: self.rejected.max(other.rejected),
+            failed: self.failed.max(other.failed),
         }
     }
 }
@@ -104,9 +111,9 @@ impl Overflow {
     pub fn new(
         aggregates: Aggregates,
         tallies: Arc<Tallies>,
-        delivered: Array<MapData, [u64; 3]>,
+        delivered: Array<MapData, [u64; 4]>,
     ) -> Result<Self, MapError> {
-        let [sent, received, rejected] = delivered.get(&0, 0)?;
+        let [sent, received, rejected, failed] = delivered.get(&0, 0)?;
         Ok(Self {
             aggregates,
             tallies,
@@ -115,16 +122,17 @@ impl Overflow {
                 sent,
                 received,
                 rejected,
+                failed,
             },
         })
     }
 
-    /// Hands over what has come since the last time: aggregates as resets with their number to
+    /// Hands over what has come since the last time: aggregates as events with their number to
     /// `out`, bare numbers to `bare`.
     pub fn collect(
         &mut self,
         pipeline: &mut Pipeline,
-        mut out: impl FnMut(Reset),
+        mut out: impl FnMut(Event),
         mut bare: impl FnMut(Kind, u64),
     ) -> Result<(), MapError> {
         self.aggregates
@@ -139,7 +147,12 @@ impl Overflow {
         if counted != self.bare {
             // After counting: an agent that is killed in between leaves a count to be made again
             // by the next one, not one that nobody made.
-            let totals = [counted.sent, counted.received, counted.rejected];
+            let totals = [
+                counted.sent,
+                counted.received,
+                counted.rejected,
+                counted.failed,
+            ];
             self.delivered.set(0, totals, 0)?;
             self.bare = counted;
         }
@@ -151,13 +164,14 @@ impl Overflow {
 mod tests {
     use super::*;
 
-    fn totals(sent: u64, received: u64, retracted: u64, rejected: u64) -> Totals {
+    fn totals(sent: u64, received: u64, retracted: u64, rejected: u64, failed: u64) -> Totals {
         Tally::ALL.map(|tally| {
             let total = match tally {
                 Tally::SentLost => sent,
                 Tally::ReceivedLost => received,
                 Tally::Retracted => retracted,
                 Tally::RejectedLost => rejected,
+                Tally::FailureLost => failed,
                 _ => 1000,
             };
             (tally, total)
@@ -167,13 +181,13 @@ mod tests {
     #[test]
     fn bare_numbers_only_grow() {
         let mut seen = Bare::default();
-        let mut counted = [0; 3];
+        let mut counted = [0; 4];
         for (totals, sum) in [
-            (totals(0, 0, 0, 0), [0, 0, 0]),
-            (totals(3, 2, 0, 0), [3, 2, 0]),
-            (totals(3, 2, 1, 5), [3, 2, 5]),
-            (totals(4, 3, 1, 5), [4, 2, 5]),
-            (totals(4, 5, 1, 6), [4, 4, 6]),
+            (totals(0, 0, 0, 0, 0), [0, 0, 0, 0]),
+            (totals(3, 2, 0, 0, 7), [3, 2, 0, 7]),
+            (totals(3, 2, 1, 5, 7), [3, 2, 5, 7]),
+            (totals(4, 3, 1, 5, 8), [4, 2, 5, 8]),
+            (totals(4, 5, 1, 6, 9), [4, 4, 6, 9]),
         ] {
             let now = Bare::of(&totals);
             for (index, (_, packets)) in now.since(seen).into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The way of a reset through the agent: record → observation → attribution → diagnosis → [`Reset`].
+//! The way of an event through the agent: record → observation → attribution → diagnosis → [`Event`].
 //!
 //! [`Pipeline`] does no input or output but for the /proc entries of processes and what else
 //! [`Surroundings`] reads; [`pump`] drives it from the ring buffer.
@@ -14,7 +14,8 @@ use crate::attribution::leg::route_of;
 use crate::attribution::peer::PeerNames;
 use crate::attribution::process::Processes;
 use crate::config::Config;
-use crate::diagnosis::cause::diagnose;
+use crate::diagnosis::cause::{diagnose, stage};
+use crate::diagnosis::failure::judge;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::outlived::Outlived;
 use crate::diagnosis::overload::facts;
@@ -22,13 +23,15 @@ use crate::diagnosis::propagation::Propagation;
 use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
 use crate::diagnosis::twin::Twins;
+use crate::event::Event;
+use crate::failure::Failure;
 use crate::kernel::clock::{Anchor, Clock};
 use crate::kernel::counters::namespaces::Readings;
-use crate::kernel::decode::{DecodeError, Record, decode, observation};
-use crate::kernel::observation::{Observation, Task, TcpState};
+use crate::kernel::decode::{DecodeError, Record, decode, ending};
+use crate::kernel::observation::{Failed, Observation, Task, TcpState};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
-use crate::reset::{Cause, Owner, Reset, ResetId, Twin};
+use crate::reset::{Cause, Owner, Reset, ResetId, RouteMatch, Twin};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
@@ -43,7 +46,7 @@ const ANCHOR_AGE: Duration = Duration::from_secs(10);
 /// Where cgroups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Everything between a record and a finished [`Reset`].
+/// Everything between a record and a finished [`Event`].
 #[derive(Debug)]
 pub struct Pipeline {
     clock: Clock,
@@ -181,8 +184,8 @@ impl Pipeline {
         self.malformed
     }
 
-    /// Takes one record and hands over the resets that it completes, in order.
-    pub fn feed(&mut self, record: &[u8], mut out: impl FnMut(Reset)) {
+    /// Takes one record and hands over the events that it completes, in order.
+    pub fn feed(&mut self, record: &[u8], mut out: impl FnMut(Event)) {
         let reasons = &self.reasons;
         match decode(record, self.clock.tick(), |number| reasons.name(number)) {
             Ok(Record::Process { sighting, .. }) => {
@@ -193,6 +196,11 @@ impl Pipeline {
                 let standing = self.merge.push(observation);
                 self.hand_over(standing, &mut out);
             }
+            Ok(Record::Failure(failed)) => {
+                if let Some(failure) = self.fail(failed, 1) {
+                    out(Event::Failure(failure));
+                }
+            }
             Err(error) => self.skip(&error, 1),
         }
     }
@@ -202,18 +210,27 @@ impl Pipeline {
         tracing::warn!("a record of the eBPF programs was skipped: {error}");
     }
 
-    /// Takes resets of one kind that the programs reported together.
-    pub fn feed_aggregate(&mut self, aggregate: &Aggregate, mut out: impl FnMut(Reset)) {
+    /// Takes resets or failures of one kind that the programs reported together.
+    pub fn feed_aggregate(&mut self, aggregate: &Aggregate, mut out: impl FnMut(Event)) {
         let reasons = &self.reasons;
-        let first = observation(&aggregate.first, self.clock.tick(), |n| reasons.name(n));
+        let first = ending(&aggregate.first, self.clock.tick(), |n| reasons.name(n));
         match first {
-            Ok(observation) => out(self.finish(observation, aggregate.count)),
+            Ok(Record::Reset(observation)) => {
+                out(Event::Reset(self.finish(observation, aggregate.count)));
+            }
+            Ok(Record::Failure(failed)) => {
+                if let Some(failure) = self.fail(failed, aggregate.count) {
+                    out(Event::Failure(failure));
+                }
+            }
+            // There are none of processes.
+            Ok(Record::Process { .. }) => {}
             Err(error) => self.skip(&error, aggregate.count),
         }
     }
 
     /// Hands over what was held back and is due at `now`, since boot.
-    pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Reset)) {
+    pub fn expire(&mut self, now: Duration, mut out: impl FnMut(Event)) {
         let standing = self.merge.expire(now);
         self.hand_over(standing, &mut out);
         let mut joined = Vec::new();
@@ -221,18 +238,18 @@ impl Pipeline {
         self.link(&mut joined, &mut out);
         let known = self.twins.waits_since().map_or(now, |since| since.min(now));
         self.propagation.expire(known, &mut joined);
-        joined.into_iter().for_each(out);
+        joined.into_iter().map(Event::Reset).for_each(out);
     }
 
     /// Hands over everything held back, at the end of a run.
-    pub fn end(&mut self, mut out: impl FnMut(Reset)) {
+    pub fn end(&mut self, mut out: impl FnMut(Event)) {
         let standing = self.merge.finish();
         self.hand_over(standing, &mut out);
         let mut joined = Vec::new();
         self.twins.finish(&mut joined);
         self.link(&mut joined, &mut out);
         self.propagation.finish(&mut joined);
-        joined.into_iter().for_each(out);
+        joined.into_iter().map(Event::Reset).for_each(out);
     }
 
     /// When [`Self::expire`] has something to do next, since boot.
@@ -249,7 +266,7 @@ impl Pipeline {
         deadlines.into_iter().flatten().min()
     }
 
-    fn hand_over(&mut self, observations: Vec<Observation>, mut out: impl FnMut(Reset)) {
+    fn hand_over(&mut self, observations: Vec<Observation>, mut out: impl FnMut(Event)) {
         let mut joined = Vec::new();
         for observation in observations {
             let reset = self.finish(observation, 1);
@@ -259,7 +276,7 @@ impl Pipeline {
     }
 
     /// The last steps, for those that have met their twin or have none.
-    fn link(&mut self, joined: &mut Vec<Reset>, mut out: impl FnMut(Reset)) {
+    fn link(&mut self, joined: &mut Vec<Reset>, mut out: impl FnMut(Event)) {
         let mut linked = Vec::new();
         for mut reset in joined.drain(..) {
             let twin = reset.twin.as_ref().and_then(Twin::name);
@@ -274,28 +291,21 @@ impl Pipeline {
                 reset.diagnosis.evidence.push(not_sent_here(state));
             }
             self.propagation.push(reset, &mut linked);
-            linked.drain(..).for_each(&mut out);
+            linked.drain(..).map(Event::Reset).for_each(&mut out);
         }
     }
 
     fn finish(&mut self, mut observation: Observation, packets: u64) -> Reset {
-        let id = ResetId(self.next_id);
-        self.next_id += 1;
+        let id = self.name();
         self.rejects.mark(&mut observation);
         self.outlived.mark(&mut observation);
         let repeat_of = self.repeats.mark(id, &mut observation);
-        let owner = observation
-            .owner
-            .as_ref()
-            .and_then(|task| owner_of(&mut self.processes, task));
-        let closer = observation
-            .closer
-            .as_ref()
-            .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
-            .and_then(|task| owner_of(&mut self.processes, task));
-        let route = route_of(&self.routes, &observation, owner.as_ref());
-        let host = route.as_ref().and_then(|route| route.host.as_ref());
-        let peer = self.peers.name(observation.remote.ip(), host);
+        let Attributed {
+            owner,
+            closer,
+            route,
+            peer,
+        } = self.attribute(&observation);
         let mut diagnosis = diagnose(&observation);
         if packets == 1 {
             let facts = self.overload(&observation, diagnosis.cause);
@@ -306,16 +316,74 @@ impl Pipeline {
         Reset {
             id,
             time: self.wall(observation.time),
-            peer,
-            route,
             diagnosis,
             owner,
             closer,
+            peer,
+            route,
             packets,
             repeat_of,
             propagated_from: None,
             twin: None,
             observation,
+        }
+    }
+
+    /// The failure that `failed` is, if it is one.
+    fn fail(&mut self, failed: Failed, count: u64) -> Option<Failure> {
+        let (kind, evidence) = judge(&failed)?;
+        let Failed {
+            ended,
+            unanswered,
+            observation,
+        } = failed;
+        let Attributed {
+            owner,
+            closer,
+            route,
+            peer,
+        } = self.attribute(&observation);
+        Some(Failure {
+            id: self.name(),
+            time: self.wall(observation.time),
+            owner,
+            closer,
+            peer,
+            route,
+            kind,
+            stage: stage(&observation),
+            ended,
+            unanswered,
+            evidence,
+            count,
+            observation,
+        })
+    }
+
+    fn name(&mut self) -> ResetId {
+        let id = ResetId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Whose connection it is, and where it stands.
+    fn attribute(&mut self, observation: &Observation) -> Attributed {
+        let owner = observation
+            .owner
+            .as_ref()
+            .and_then(|task| owner_of(&mut self.processes, task));
+        let closer = observation
+            .closer
+            .as_ref()
+            .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
+            .and_then(|task| owner_of(&mut self.processes, task));
+        let route = route_of(&self.routes, observation, owner.as_ref());
+        let host = route.as_ref().and_then(|route| route.host.as_ref());
+        Attributed {
+            peer: self.peers.name(observation.remote.ip(), host),
+            route,
+            owner,
+            closer,
         }
     }
 
@@ -334,6 +402,14 @@ impl Pipeline {
         }
         self.clock.wall(time)
     }
+}
+
+/// Whose connection an event is of, and where it stands.
+struct Attributed {
+    owner: Option<Owner>,
+    closer: Option<Owner>,
+    route: Option<RouteMatch>,
+    peer: Arc<str>,
 }
 
 /// True for an executable by whose name gateways go; the sources then judge by more.
@@ -390,13 +466,13 @@ pub fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-/// Waits for what comes next, records or a deadline, and hands over the resets it completes.
+/// Waits for what comes next, records or a deadline, and hands over the events it completes.
 ///
 /// Dropping the future between two calls loses nothing.
 pub async fn pump(
     ring: &mut Ring,
     pipeline: &mut Pipeline,
-    mut out: impl FnMut(Reset),
+    mut out: impl FnMut(Event),
 ) -> std::io::Result<()> {
     let deadline = pipeline.next_deadline();
     let held = async {

@@ -95,7 +95,7 @@ pub struct Diagnosis {
     pub evidence: Vec<String>,
 }
 
-/// Name of a reset within one run of the agent, in exemplars and JSON.
+/// Name of a reset or failure within one run of the agent, in exemplars and JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResetId(pub u64);
 

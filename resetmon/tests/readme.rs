@@ -113,8 +113,8 @@ fn a_reset() -> Reset {
     put(offset_of!(ResetRecord, state_before), &[1]);
     put(offset_of!(ResetRecord, role), &[role::CLIENT]);
     let mut resets = Vec::new();
-    pipeline.feed(&bytes, |reset| resets.push(reset));
+    pipeline.feed(&bytes, |event| resets.extend(event.into_reset()));
     // It may wait for the other end's.
-    pipeline.end(|reset| resets.push(reset));
+    pipeline.end(|event| resets.extend(event.into_reset()));
     resets.pop().expect("a reset")
 }

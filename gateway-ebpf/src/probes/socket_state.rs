@@ -7,26 +7,28 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use gateway_ebpf_common::event::{known_by, role};
 
+use crate::emit::Scratch;
+use crate::failure;
 use crate::kernel::Object;
 use crate::late;
-use crate::maps::{CLOSING_LISTENER, TAKEN};
+use crate::maps::{CLOSING_LISTENER, FAILED, FAILED_NESTED, TAKEN};
 use crate::nesting::{self, Point, Turn};
 use crate::owner::{self, fact};
 use crate::socket::{self, state};
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
-    changed(&ctx, Turn::First)
+    changed(&ctx, Turn::First, &FAILED)
 }
 
 /// For the changes that interrupt the other program.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn socket_state_nested(ctx: BtfTracePointContext) -> i32 {
-    changed(&ctx, Turn::StandIn)
+    changed(&ctx, Turn::StandIn, &FAILED_NESTED)
 }
 
 #[inline(always)]
-fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
+fn changed(ctx: &BtfTracePointContext, turn: Turn, scratch: &Scratch) -> i32 {
     let sk: Object = ctx.arg(0);
     let old = ctx.arg::<u64>(1) as u8;
     let new = ctx.arg::<u64>(2) as u8;
@@ -103,6 +105,7 @@ fn changed(ctx: &BtfTracePointContext, turn: Turn) -> i32 {
         }
         _ => {}
     }
+    failure::look(scratch, sk, facts, old, new);
     0
 }
 

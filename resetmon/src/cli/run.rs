@@ -21,8 +21,9 @@ use super::session::{COUNTERS, TIMER};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
+use crate::event::Event;
 use crate::export::http::{self, GatewayStatus, Pages, ProbeStatus, StatusPage, Web};
-use crate::export::json::to_json_line;
+use crate::export::json::to_event_line;
 use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Limits, Metrics};
 use crate::kernel::attach::{Attached, Stay};
@@ -61,6 +62,10 @@ pub struct Args {
     /// Write every reset as a JSON line to a file, or to standard output with `-`
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+
+    /// Write connections that failed without a reset to the events too
+    #[arg(long)]
+    failures: bool,
 
     /// Detach the programs when resetmon ends; else they stay, and record for the next start
     #[arg(long)]
@@ -128,8 +133,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         page: &page,
         reconciler: &reconciler,
         events: events.as_ref(),
+        failures: args.failures,
     };
-    let take = |reset: Reset| books.reset(&reset);
+    let take = |event: Event| books.enter(&event);
     gateways.first_look(&config, &mut pipeline).await;
     page.show_gateways(gateways.found(), pipeline.routes());
     loop {
@@ -228,7 +234,7 @@ async fn drain(
     ring: &mut Ring,
     batches: usize,
     pipeline: &mut Pipeline,
-    mut take: impl FnMut(Reset),
+    mut take: impl FnMut(Event),
 ) {
     for _ in 0..batches {
         if !ring.drain_batch(|record| pipeline.feed(record, &mut take)) {
@@ -313,11 +319,29 @@ struct Books<'a> {
     page: &'a AgentPages,
     reconciler: &'a RefCell<Reconciler>,
     events: Option<&'a LineWriter>,
+    /// Failures without a reset are written to the events.
+    failures: bool,
 }
 
 impl Books<'_> {
+    fn enter(&self, event: &Event) {
+        self.metrics.record_event(event);
+        let wanted = match event {
+            Event::Reset(reset) => {
+                self.reset(reset);
+                true
+            }
+            Event::Failure(failure) => {
+                self.failed(failure.count);
+                self.failures
+            }
+        };
+        if let Some(events) = self.events.filter(|_| wanted) {
+            events.write(to_event_line(event));
+        }
+    }
+
     fn reset(&self, reset: &Reset) {
-        self.metrics.record(reset);
         let observation = &reset.observation;
         let kind = match (observation.direction, observation.firewall) {
             (Direction::Sent, Some(_)) => Kind::Rejected,
@@ -325,14 +349,20 @@ impl Books<'_> {
             (Direction::Received, _) => Kind::Received,
         };
         self.count(kind, observation.netns, reset.packets);
-        if let Some(events) = self.events {
-            events.write(to_json_line(reset));
-        }
     }
 
-    /// Resets of which only their kind is known.
+    fn failed(&self, connections: u64) {
+        self.page.failures.fetch_add(connections, Ordering::Relaxed);
+    }
+
+    /// Resets and failures of which only their kind is known.
     fn bare(&self, kind: Kind, packets: u64) {
         let (direction, sender) = match kind {
+            Kind::Failed => {
+                self.metrics.record_bare_failures(packets);
+                self.failed(packets);
+                return;
+            }
             Kind::Sent => (Direction::Sent, Sender::Local),
             Kind::Received => (Direction::Received, Sender::Peer),
             Kind::Rejected => (Direction::Sent, Sender::Firewall),
@@ -359,6 +389,7 @@ struct AgentPages {
     refusals: Option<Refusals>,
     lost_lines: Option<Arc<AtomicU64>>,
     resets: AtomicU64,
+    failures: AtomicU64,
     verdict: &'static str,
     lost: Vec<String>,
     probes: Vec<ProbeStatus>,
@@ -405,6 +436,7 @@ impl AgentPages {
             refusals: attached.has("refused").then_some(refusals),
             lost_lines: events.map(LineWriter::lost_handle),
             resets: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             verdict,
             lost,
             probes,
@@ -490,8 +522,10 @@ impl Pages for AgentPages {
     }
 
     fn status(&self) -> StatusPage {
-        let mut counts =
-            BTreeMap::from([("resets".to_owned(), self.resets.load(Ordering::Relaxed))]);
+        let mut counts = BTreeMap::from([
+            ("resets".to_owned(), self.resets.load(Ordering::Relaxed)),
+            ("failures".to_owned(), self.failures.load(Ordering::Relaxed)),
+        ]);
         for (place, total) in self.lost_totals() {
             counts.insert(format!("lost_{place}"), total);
         }

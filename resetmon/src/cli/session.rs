@@ -88,7 +88,7 @@ pub(super) fn open(
 pub(super) fn overflow(
     aggregates: Aggregates,
     tallies: Arc<Tallies>,
-    delivered: Array<MapData, [u64; 3]>,
+    delivered: Array<MapData, [u64; 4]>,
 ) -> anyhow::Result<(Overflow, Ticks)> {
     let overflow = Overflow::new(aggregates, tallies, delivered).context(COUNTERS)?;
     Ok((overflow, overflow::ticks().context(TIMER)?))

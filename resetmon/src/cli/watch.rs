@@ -9,14 +9,14 @@ use super::gateways::Gateways;
 use super::session::{COUNTERS, TIMER};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
-use crate::export::filter::{self, Causes, Filter, PeerFilter};
-use crate::export::json::to_json_line;
+use crate::event::Event;
+use crate::export::filter::{self, Causes, Failures, Filter, PeerFilter};
+use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
 use crate::overflow::Kind;
 use crate::pipeline::pump;
-use crate::reset::Reset;
 
 /// Options of `resetmon watch`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,10 @@ pub struct Args {
     /// One JSON object a line instead of the table
     #[arg(long)]
     json: bool,
+
+    /// Show connections that failed without a reset too
+    #[arg(long)]
+    failures: bool,
 
     /// Only resets `sent` or `received` by this node
     #[arg(long, value_name = "DIRECTION", value_parser = filter::direction, help_heading = "Filters")]
@@ -52,6 +56,10 @@ pub struct Args {
     #[arg(long, value_name = "CAUSE,…", help_heading = "Filters")]
     cause: Option<Causes>,
 
+    /// Only connections that failed in these ways, separated by commas, with or without a reset
+    #[arg(long, value_name = "FAILURE,…", help_heading = "Filters")]
+    failure: Option<Failures>,
+
     /// Only of this route
     #[arg(long, value_name = "ROUTE", help_heading = "Filters")]
     route: Option<String>,
@@ -70,6 +78,7 @@ impl Args {
             port: self.port,
             peer: self.peer.clone(),
             causes: self.cause.clone(),
+            failures: self.failure.clone(),
             route: self.route.clone(),
             netns: self.netns,
         }
@@ -115,34 +124,38 @@ async fn watch(args: Args) -> anyhow::Result<()> {
             tick = look.tick() => {
                 tick.context(TIMER)?;
                 let bare = |kind, packets| bare.push((kind, packets));
-                overflow.collect(&mut pipeline, |reset| screen.show(&reset), bare)
+                overflow.collect(&mut pipeline, |event| screen.show(&event), bare)
                     .context(COUNTERS)?;
                 screen.flush();
             }
             change = gateways.next() => gateways.apply(change, &mut pipeline),
-            result = pump(&mut ring, &mut pipeline, |reset| screen.show(&reset)) => {
+            result = pump(&mut ring, &mut pipeline, |event| screen.show(&event)) => {
                 result.context("the ring buffer cannot be read")?;
                 gateways.nudge(&mut pipeline);
                 screen.flush();
             }
         }
     }
-    ring.drain(|record| pipeline.feed(record, |reset| screen.show(&reset)));
-    pipeline.end(|reset| screen.show(&reset));
+    ring.drain(|record| pipeline.feed(record, |event| screen.show(&event)));
+    pipeline.end(|event| screen.show(&event));
     let count = |kind, packets| bare.push((kind, packets));
     overflow
-        .collect(&mut pipeline, |reset| screen.show(&reset), count)
+        .collect(&mut pipeline, |event| screen.show(&event), count)
         .context(COUNTERS)?;
     screen.flush();
     drop(attached);
-    for kind in [Kind::Sent, Kind::Received, Kind::Rejected] {
+    for kind in [Kind::Sent, Kind::Received, Kind::Rejected, Kind::Failed] {
         let packets: u64 = bare
             .iter()
             .filter(|(which, _)| *which == kind)
             .map(|(_, packets)| packets)
             .sum();
         if packets > 0 {
-            tracing::warn!("{packets} {} resets were too many to be shown", kind.name());
+            let what = match kind {
+                Kind::Failed => "connections",
+                Kind::Sent | Kind::Received | Kind::Rejected => "resets",
+            };
+            tracing::warn!("{packets} {} {what} were too many to be shown", kind.name());
         }
     }
     screen.end()
@@ -153,6 +166,7 @@ struct Screen {
     out: io::BufWriter<io::Stdout>,
     style: Style,
     json: bool,
+    failures: bool,
     filter: Filter,
     failed: Option<io::Error>,
 }
@@ -164,6 +178,7 @@ impl Screen {
             style: Style::of_stdout(&stdout),
             out: io::BufWriter::new(stdout),
             json: args.json,
+            failures: args.failures || args.failure.is_some(),
             filter: args.filter(),
             failed: None,
         }
@@ -181,12 +196,13 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, reset: &Reset) {
-        if self.filter.matches(reset) {
+    fn show(&mut self, event: &Event) {
+        let wanted = self.failures || matches!(event, Event::Reset(_));
+        if wanted && self.filter.matches_event(event) {
             let text = if self.json {
-                to_json_line(reset)
+                to_event_line(event)
             } else {
-                terminal::lines(reset, self.style)
+                terminal::event_lines(event, self.style)
             };
             self.put(&text);
         }

@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
+use gateway_ebpf_common::event::CLOSE_NOTIFY;
+
 use crate::kernel::observation::{Direction, Observation, Shape, TcpState};
 use crate::reset::{Diagnosis, Sender, Stage};
 
 use evidence::Evidence;
 
-mod evidence;
+pub(super) mod evidence;
 mod firewall;
 mod origin;
 mod received;
@@ -22,12 +24,6 @@ mod sent;
 /// Keep-alive and NAT timeouts of the field begin at seconds; pauses within one exchange on a
 /// healthy connection seldom reach one.
 pub const LONG_SILENCE: Duration = Duration::from_secs(1);
-
-/// Lengths on the wire of a TLS `close_notify`: 1.3 and 1.2 with `ChaCha20` or GCM, 1.2 with CBC
-/// and SHA-1, SHA-256, SHA-384 (RFC 5246, RFC 8446).
-///
-/// An end that closes in good order sends one; that it was not read loses nothing.
-const CLOSE_NOTIFY: [u32; 6] = [23, 24, 31, 53, 69, 85];
 
 /// Concludes why.
 #[must_use]
@@ -55,7 +51,7 @@ pub fn diagnose(observation: &Observation) -> Diagnosis {
 /// How far the connection had come.
 ///
 /// Where the state before the reset was not seen, FINs and the moment of establishment tell.
-fn stage(o: &Observation) -> Stage {
+pub(crate) fn stage(o: &Observation) -> Stage {
     use TcpState::{
         Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, NewSynRecv,
         SynRecv, SynSent, TimeWait,

@@ -1,14 +1,16 @@
-//! Which resets a reader wants to see.
+//! Which events a reader wants to see.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use crate::event::{Context, Event};
+use crate::failure::Failure;
 use crate::kernel::observation::Direction;
-use crate::reset::{Cause, Reset};
+use crate::reset::{Cause, FailureKind, Reset};
 
-/// Conditions on a reset; those that are set must all hold.
+/// Conditions on an event; those that are set must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Sent or received.
@@ -23,6 +25,8 @@ pub struct Filter {
     pub peer: Option<PeerFilter>,
     /// One of these causes.
     pub causes: Option<Causes>,
+    /// The connection failed in one of these ways.
+    pub failures: Option<Failures>,
     /// Name of the route.
     pub route: Option<String>,
     /// Inode number of the network namespace.
@@ -42,6 +46,10 @@ pub enum PeerFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Causes(pub Vec<Cause>);
 
+/// A list of ways to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failures(pub Vec<FailureKind>);
+
 /// A condition that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
@@ -51,6 +59,9 @@ pub enum FilterError {
     /// Not one of the causes.
     #[error("`{}` is not a cause: use one or more of {}, separated by commas", .0.escape_debug(), every_cause())]
     Cause(String),
+    /// Not one of the failures.
+    #[error("`{}` is not a failure: use one or more of {}, separated by commas", .0.escape_debug(), every_failure())]
+    Failure(String),
     /// Looks like an address and is none.
     #[error(
         "`{}` is neither an address nor a network: write `10.0.0.7`, `10.0.0.0/8` or `2001:db8::/32`",
@@ -72,31 +83,54 @@ pub enum FilterError {
 }
 
 impl Filter {
+    /// Whether the event meets every condition.
+    #[must_use]
+    pub fn matches_event(&self, event: &Event) -> bool {
+        match event {
+            Event::Reset(reset) => self.matches(reset),
+            Event::Failure(failure) => self.matches_failure(failure),
+        }
+    }
+
     /// Whether the reset meets every condition.
     #[must_use]
     pub fn matches(&self, reset: &Reset) -> bool {
-        let observation = &reset.observation;
+        holds(self.direction.as_ref(), |direction| {
+            *direction == reset.observation.direction
+        }) && holds(self.causes.as_ref(), |causes| {
+            causes.0.contains(&reset.diagnosis.cause)
+        }) && holds(self.failures.as_ref(), |failures| {
+            let failure = reset.failure();
+            failure.is_some_and(|failure| failures.0.contains(&failure))
+        }) && self.matches_context(Context::from(reset))
+    }
+
+    /// Whether the failure meets every condition; it has neither direction nor cause.
+    #[must_use]
+    pub fn matches_failure(&self, failure: &Failure) -> bool {
+        self.direction.is_none()
+            && self.causes.is_none()
+            && holds(self.failures.as_ref(), |failures| {
+                failures.0.contains(&failure.kind)
+            })
+            && self.matches_context(Context::from(failure))
+    }
+
+    fn matches_context(&self, context: Context<'_>) -> bool {
+        let observation = context.observation;
         let processes = || {
-            let owners = [&reset.owner, &reset.closer];
+            let owners = [context.owner, context.closer];
             owners.into_iter().flatten().map(|owner| &*owner.process)
         };
-        holds(self.direction.as_ref(), |direction| {
-            *direction == observation.direction
-        }) && holds(self.process.as_ref(), |name| {
+        holds(self.process.as_ref(), |name| {
             processes().any(|process| *process.name == **name || *process.comm == **name)
         }) && holds(self.pid.as_ref(), |pid| {
             processes().any(|process| process.pid == *pid)
         }) && holds(self.port.as_ref(), |port| {
             [observation.local.port(), observation.remote.port()].contains(port)
-        }) && holds(self.peer.as_ref(), |peer| peer.matches(reset))
-            && holds(self.causes.as_ref(), |causes| {
-                causes.0.contains(&reset.diagnosis.cause)
-            })
+        }) && holds(self.peer.as_ref(), |peer| peer.matches(context))
             && holds(self.route.as_ref(), |name| {
-                reset
-                    .route
-                    .as_ref()
-                    .is_some_and(|route| *route.route == **name)
+                context.route.is_some_and(|route| *route.route == **name)
             })
             && holds(self.netns.as_ref(), |netns| *netns == observation.netns)
     }
@@ -108,10 +142,10 @@ fn holds<T>(condition: Option<&T>, test: impl FnOnce(&T) -> bool) -> bool {
 }
 
 impl PeerFilter {
-    fn matches(&self, reset: &Reset) -> bool {
+    fn matches(&self, context: Context<'_>) -> bool {
         match self {
-            Self::Net(net) => net.contains(&reset.observation.remote.ip().to_canonical()),
-            Self::Name(name) => reset.peer.eq_ignore_ascii_case(name),
+            Self::Net(net) => net.contains(&context.observation.remote.ip().to_canonical()),
+            Self::Name(name) => context.peer.eq_ignore_ascii_case(name),
         }
     }
 }
@@ -148,16 +182,32 @@ impl FromStr for Causes {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, FilterError> {
-        let mut causes = Vec::new();
-        for word in text.split(',').map(str::trim) {
-            let cause =
-                Cause::from_name(word).ok_or_else(|| FilterError::Cause(word.to_owned()))?;
-            if !causes.contains(&cause) {
-                causes.push(cause);
-            }
-        }
-        Ok(Self(causes))
+        list(text, Cause::from_name, FilterError::Cause).map(Self)
     }
+}
+
+impl FromStr for Failures {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        list(text, FailureKind::from_name, FilterError::Failure).map(Self)
+    }
+}
+
+/// Words separated by commas, each once.
+fn list<T: PartialEq>(
+    text: &str,
+    named: impl Fn(&str) -> Option<T>,
+    unknown: impl Fn(String) -> FilterError,
+) -> Result<Vec<T>, FilterError> {
+    let mut values = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let value = named(word).ok_or_else(|| unknown(word.to_owned()))?;
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    Ok(values)
 }
 
 /// `sent` or `received`.
@@ -178,6 +228,11 @@ pub fn netns(text: &str) -> Result<u32, FilterError> {
     let digits = number.bytes().all(|byte| byte.is_ascii_digit());
     let parsed = if digits { number.parse().ok() } else { None };
     parsed.ok_or_else(|| FilterError::Netns(text.to_owned()))
+}
+
+fn every_failure() -> String {
+    let names: Vec<_> = FailureKind::ALL.iter().map(|kind| kind.name()).collect();
+    names.join(", ")
 }
 
 fn every_cause() -> String {

@@ -4,14 +4,18 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::facts::exit;
+use crate::event::Event;
+use crate::failure::Failure;
 use crate::kernel::names;
 use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
-use crate::reset::{Container, Owner, Propagated, Reset, Twin};
+use crate::reset::{Container, FailureKind, Owner, Propagated, Reset, Twin};
 
+pub mod failed;
 pub mod line;
 #[cfg(test)]
 mod tests;
 
+use failed::FailureLine;
 use line::{
     ContainerPart, Line, ProcessPart, PropagatedPart, RstPart, TriggerPart, TwinPart, VitalsPart,
 };
@@ -28,6 +32,23 @@ pub fn to_json_line(reset: &Reset) -> String {
     let line = serde_json::to_string(&Line::from(reset))
         .unwrap_or_else(|_| format!(r#"{{"v":{VERSION},"id":"{}"}}"#, reset.id));
     escape_c1(line)
+}
+
+/// One failure as one line of JSON, without the line feed. See [`FailureLine`] for the keys.
+#[must_use]
+pub fn to_failure_line(failure: &Failure) -> String {
+    let line = serde_json::to_string(&FailureLine::from(failure))
+        .unwrap_or_else(|_| format!(r#"{{"v":{VERSION},"id":"{}"}}"#, failure.id));
+    escape_c1(line)
+}
+
+/// One event as one line of JSON, without the line feed.
+#[must_use]
+pub fn to_event_line(event: &Event) -> String {
+    match event {
+        Event::Reset(reset) => to_json_line(reset),
+        Event::Failure(failure) => to_failure_line(failure),
+    }
 }
 
 /// Escapes the control characters that JSON lets pass and a terminal may obey. They can only be
@@ -55,12 +76,14 @@ impl<'a> From<&'a Reset> for Line<'a> {
         let route = reset.route.as_ref();
         Self {
             v: VERSION,
+            event: "reset",
             id: reset.id.to_string(),
             time: format!("{:.6}", reset.time),
             direction: observation.direction.name(),
             sender: reset.diagnosis.sender.name(),
             cause: reset.diagnosis.cause.name(),
             benign: reset.diagnosis.cause.benign(),
+            failure: reset.failure().map(FailureKind::name),
             reason: observation.reason.as_ref().map(Reason::name),
             stage: reset.diagnosis.stage.name(),
             state_before: observation.state_before.map(TcpState::name),

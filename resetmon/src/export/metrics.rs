@@ -1,7 +1,8 @@
 //! Prometheus metrics.
 //!
-//! Every counter counts RST packets, so a logical reset of three packets counts three and the sums
-//! equal the kernel's own counters; the histograms observe a connection once.
+//! Every counter of resets counts RST packets, so a logical reset of three packets counts three and
+//! the sums equal the kernel's own counters; the histograms observe a connection once, and the
+//! counters of failures count it once for each of its ends that is on this node.
 //!
 //! Series are kept by `bounded::Bounded` and not by the client library's families, which can
 //! neither be capped nor tell when a series was last touched.
@@ -15,8 +16,10 @@ use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::facts::idle;
+use crate::event::{Context, Event};
+use crate::failure::Failure;
 use crate::kernel::observation::Direction;
-use crate::reset::{Reset, Sender};
+use crate::reset::{FailureKind, Reset, ResetId, Sender};
 
 mod bounded;
 mod labels;
@@ -25,7 +28,10 @@ mod page;
 mod tests;
 
 use bounded::Bounded;
-use labels::{ConnectionLabels, PeerLabels, ProcessLabels, ResetLabels, RouteLabels};
+use labels::{
+    ConnectionLabels, FailureLabels, PeerLabels, ProcessLabels, ResetLabels, RouteFailureLabels,
+    RouteLabels,
+};
 
 pub use page::Format;
 
@@ -66,7 +72,7 @@ impl Default for Limits {
     }
 }
 
-/// The exemplar of a route's counter: `id` of the last reset, as in the JSON lines.
+/// The exemplar of a route's counter: `id` of the last event, as in the JSON lines.
 type ExemplarLabels = [(&'static str, String); 1];
 
 #[derive(Debug)]
@@ -76,6 +82,8 @@ struct State {
     processes: Bounded<ProcessLabels, u64>,
     routes: Bounded<RouteLabels, CounterWithExemplar<ExemplarLabels>>,
     peers: Bounded<PeerLabels, u64>,
+    failures: Bounded<FailureLabels, u64>,
+    route_failures: Bounded<RouteFailureLabels, CounterWithExemplar<ExemplarLabels>>,
     age: Bounded<ConnectionLabels, Histogram>,
     idle: Bounded<ConnectionLabels, Histogram>,
     lost: BTreeMap<&'static str, KernelTotal>,
@@ -124,6 +132,8 @@ impl Metrics {
                 processes: Bounded::new(cap, idle, u64::default),
                 routes: Bounded::new(cap, idle, CounterWithExemplar::default),
                 peers: Bounded::new(cap, idle, u64::default),
+                failures: Bounded::new(cap, idle, u64::default),
+                route_failures: Bounded::new(cap, idle, CounterWithExemplar::default),
                 age: Bounded::new(histograms, idle, histogram),
                 idle: Bounded::new(histograms, idle, histogram),
                 lost: BTreeMap::new(),
@@ -149,13 +159,12 @@ impl Metrics {
         *state.processes.at(ProcessLabels::of(reset, most), now) += reset.packets;
         *state.peers.at(PeerLabels::of(reset, most), now) += reset.packets;
         if let Some(labels) = RouteLabels::of(reset, most) {
-            let exemplar = [("id", reset.id.to_string())];
-            // A clock that was never set may stand before 1970, which the client library cannot write.
-            let time = (reset.time >= Timestamp::UNIX_EPOCH).then(|| SystemTime::from(reset.time));
-            state
-                .routes
-                .at(labels, now)
-                .inc_by(reset.packets, Some(exemplar), time);
+            let route = state.routes.at(labels, now);
+            with_exemplar(route, reset.packets, reset.id, reset.time);
+        }
+        if let Some(kind) = reset.failure() {
+            let named = (reset.id, reset.time);
+            state.failed(Context::from(reset), kind, reset.packets, named, now);
         }
         if reset.repeat_of.is_some() {
             return;
@@ -168,6 +177,31 @@ impl Metrics {
         if let Some(idle) = idle(&reset.observation) {
             state.idle.at(labels, now).observe(idle.as_secs_f64());
         }
+    }
+
+    /// Counts a connection that failed without a reset.
+    pub fn record_failure(&self, failure: &Failure) {
+        let named = (failure.id, failure.time);
+        let now = Instant::now();
+        let context = Context::from(failure);
+        self.state()
+            .failed(context, failure.kind, failure.count, named, now);
+    }
+
+    /// Counts one event.
+    pub fn record_event(&self, event: &Event) {
+        match event {
+            Event::Reset(reset) => self.record(reset),
+            Event::Failure(failure) => self.record_failure(failure),
+        }
+    }
+
+    /// Counts `connections` that failed without a reset, of which nothing else is known.
+    pub fn record_bare_failures(&self, connections: u64) {
+        *self
+            .state()
+            .failures
+            .at(FailureLabels::bare(), Instant::now()) += connections;
     }
 
     /// Counts `packets` resets of which nothing is known but the direction and who sent them.
@@ -244,11 +278,44 @@ impl Metrics {
     }
 }
 
+/// Adds to a counter and leaves the event's name with it.
+fn with_exemplar(
+    counter: &CounterWithExemplar<ExemplarLabels>,
+    by: u64,
+    id: ResetId,
+    time: Timestamp,
+) {
+    // A clock that was never set may stand before 1970, which the client library cannot write.
+    let time = (time >= Timestamp::UNIX_EPOCH).then(|| SystemTime::from(time));
+    counter.inc_by(by, Some([("id", id.to_string())]), time);
+}
+
 impl State {
+    /// Counts `count` connections that failed in the way `kind`.
+    fn failed(
+        &mut self,
+        context: Context<'_>,
+        kind: FailureKind,
+        count: u64,
+        (id, time): (ResetId, Timestamp),
+        now: Instant,
+    ) {
+        let most = self.max_label;
+        *self
+            .failures
+            .at(FailureLabels::of(context, kind, most), now) += count;
+        if let Some(route) = context.route {
+            let labels = RouteFailureLabels::of(route, kind, most);
+            with_exemplar(self.route_failures.at(labels, now), count, id, time);
+        }
+    }
+
     fn sweep(&mut self, now: Instant) {
         self.processes.sweep(now);
         self.routes.sweep(now);
         self.peers.sweep(now);
+        self.failures.sweep(now);
+        self.route_failures.sweep(now);
         self.age.sweep(now);
         self.idle.sweep(now);
     }

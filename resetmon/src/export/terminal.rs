@@ -6,8 +6,12 @@
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Stdout};
 
+use jiff::Timestamp;
+
+use crate::event::{Context, Event};
+use crate::failure::Failure;
 use crate::kernel::observation::Direction;
-use crate::reset::{Cause, Reset};
+use crate::reset::{Cause, FailureKind, Reset};
 
 mod detail;
 #[cfg(test)]
@@ -104,52 +108,119 @@ pub fn header(style: Style) -> String {
     style.paint(BOLD, &line)
 }
 
+/// The lines of one event, each ended by a line feed.
+#[must_use]
+pub fn event_lines(event: &Event, style: Style) -> String {
+    match event {
+        Event::Reset(reset) => lines(reset, style),
+        Event::Failure(failure) => failure_lines(failure, style),
+    }
+}
+
 /// The lines of one reset, each ended by a line feed.
 ///
 /// A further packet of a reset already shown is one dim line.
 #[must_use]
 pub fn lines(reset: &Reset, style: Style) -> String {
-    let (process_columns, pair_columns) = style.shared();
     let cause = reset.diagnosis.cause;
-    let many = match reset.packets {
-        0 | 1 => String::new(),
-        packets => format!(" ×{packets}"),
-    };
-    // Behind the longest causes the number takes its room from the addresses.
-    let beyond = (width(cause.name()) + width(&many)).saturating_sub(CAUSE);
-    let pair_columns = pair_columns.saturating_sub(beyond);
     let observation = &reset.observation;
     let arrow = match observation.direction {
         Direction::Sent => '→',
         Direction::Received => '←',
     };
-    let row = [
-        cell(&reset.time.strftime("%H:%M:%S").to_string(), TIME),
-        cell(observation.direction.name(), DIRECTION),
-        cell(&process(reset, process_columns), process_columns),
-        cell(
-            &endpoints(observation.local, observation.remote, arrow, pair_columns),
-            pair_columns,
-        ),
-    ]
-    .join(" ");
+    let row = Row {
+        time: reset.time,
+        word: observation.direction.name(),
+        arrow,
+        context: Context::from(reset),
+        conclusion: cause.name(),
+        colour: colour(cause),
+        count: reset.packets,
+    };
     if reset.repeat_of.is_some() {
-        return style.paint(DIM, &format!("{row} (+1 packet)")) + "\n";
+        return style.paint(DIM, &format!("{} (+1 packet)", row.cells(style))) + "\n";
     }
-    let mut lines = format!("{row} {}{many}\n", style.paint(colour(cause), cause.name()));
-    let indent = TIME + 1;
-    let room = style.columns.map(|columns| columns.max(NARROWEST) - indent);
-    for line in detail::lines(reset, room) {
-        lines.push_str(&" ".repeat(indent));
-        lines.push_str(&style.paint(DIM, &line));
-        lines.push('\n');
+    row.lines(style, |room| detail::lines(reset, room))
+}
+
+/// The lines of a connection that failed without a RST, each ended by a line feed.
+#[must_use]
+pub fn failure_lines(failure: &Failure, style: Style) -> String {
+    let row = Row {
+        time: failure.time,
+        word: "failed",
+        arrow: '×',
+        context: Context::from(failure),
+        conclusion: failure.kind.name(),
+        colour: failure_colour(failure.kind),
+        count: failure.count,
+    };
+    row.lines(style, |room| detail::failure_lines(failure, room))
+}
+
+/// The first line of an event.
+struct Row<'a> {
+    time: Timestamp,
+    word: &'static str,
+    arrow: char,
+    context: Context<'a>,
+    conclusion: &'static str,
+    colour: &'static str,
+    count: u64,
+}
+
+impl Row<'_> {
+    /// How many events it stands for, if several.
+    fn many(&self) -> String {
+        match self.count {
+            0 | 1 => String::new(),
+            count => format!(" ×{count}"),
+        }
     }
-    lines
+
+    /// All but the conclusion.
+    fn cells(&self, style: Style) -> String {
+        let (process_columns, pair_columns) = style.shared();
+        // Behind the longest causes the number takes its room from the addresses.
+        let beyond = (width(self.conclusion) + width(&self.many())).saturating_sub(CAUSE);
+        let pair_columns = pair_columns.saturating_sub(beyond);
+        let observation = self.context.observation;
+        [
+            cell(&self.time.strftime("%H:%M:%S").to_string(), TIME),
+            cell(self.word, DIRECTION),
+            cell(&process(self.context, process_columns), process_columns),
+            cell(
+                &endpoints(
+                    observation.local,
+                    observation.remote,
+                    self.arrow,
+                    pair_columns,
+                ),
+                pair_columns,
+            ),
+        ]
+        .join(" ")
+    }
+
+    /// With `detail`, made for that many columns, under it.
+    fn lines(&self, style: Style, detail: impl FnOnce(Option<usize>) -> Vec<String>) -> String {
+        let row = self.cells(style);
+        let conclusion = style.paint(self.colour, self.conclusion);
+        let mut lines = format!("{row} {conclusion}{}\n", self.many());
+        let indent = TIME + 1;
+        let room = style.columns.map(|columns| columns.max(NARROWEST) - indent);
+        for line in detail(room) {
+            lines.push_str(&" ".repeat(indent));
+            lines.push_str(&style.paint(DIM, &line));
+            lines.push('\n');
+        }
+        lines
+    }
 }
 
 /// `nginx[4242]`: the pid stays whole; `-` where no process is known.
-fn process(reset: &Reset, columns: usize) -> String {
-    let Some(owner) = reset.owner.as_ref().or(reset.closer.as_ref()) else {
+fn process(context: Context<'_>, columns: usize) -> String {
+    let Some(owner) = context.owner.or(context.closer) else {
         return "-".to_owned();
     };
     let pid = format!("[{}]", owner.process.pid);
@@ -158,6 +229,15 @@ fn process(reset: &Reset, columns: usize) -> String {
         columns.saturating_sub(width(&pid)),
     );
     name + &pid
+}
+
+/// SGR code of a failure: red where a request that was sent had no answer.
+const fn failure_colour(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::EmptyResponse | FailureKind::TimedOut | FailureKind::Reset => "31",
+        FailureKind::Refused | FailureKind::Unreachable => "33",
+        FailureKind::Canceled => "",
+    }
 }
 
 /// SGR code by severity: red where requests were lost or the node is in trouble, yellow where

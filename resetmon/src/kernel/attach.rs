@@ -406,7 +406,7 @@ impl Attached {
     }
 
     /// The mark up to which bare totals have been counted; once.
-    pub fn take_delivered(&mut self) -> Result<Array<MapData, [u64; 3]>, AttachError> {
+    pub fn take_delivered(&mut self) -> Result<Array<MapData, [u64; 4]>, AttachError> {
         Array::try_from(self.take("DELIVERED")?).map_err(|_| AttachError::MapMissing("DELIVERED"))
     }
 

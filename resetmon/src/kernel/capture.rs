@@ -88,8 +88,8 @@ pub struct Capture {
     pub tallies: Tallies,
     /// What was not reported one by one.
     pub aggregates: Aggregates,
-    /// Up to where bare totals of the tallies have been counted: sent, received, rejected.
-    pub delivered: Array<MapData, [u64; 3]>,
+    /// Up to where bare totals of the tallies have been counted: sent, received, rejected, failed.
+    pub delivered: Array<MapData, [u64; 4]>,
     /// Resets that the kernel refused.
     pub refusals: Refusals,
     /// Kernel time to ours.

@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use gateway_ebpf_common::event::{
-    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, flag, hook, kind, known_by,
-    role, shape, task_flag,
+    self, NEVER, ProcessRecord, REASON_ABSENT, ResetRecord, direction, failure, flag, hook, kind,
+    known_by, role, shape, task_flag,
 };
 use thiserror::Error;
 
 use super::observation::{
-    Direction, Exit, Hook, KnownBy, Observation, Reason, Role, RstPacket, Shape, Sighting,
-    SocketFlags, Task, TcpState, Trigger, Vitals,
+    Direction, Ended, Exit, Failed, Hook, KnownBy, Observation, Reason, Role, RstPacket, Shape,
+    Sighting, SocketFlags, Task, TcpState, Trigger, Vitals,
 };
 use crate::text::printable;
 
@@ -27,6 +27,8 @@ mod tests;
 pub enum Record {
     /// A reset.
     Reset(Observation),
+    /// A connection that may have failed without one.
+    Failure(Failed),
     /// A process seen for the first time.
     Process {
         /// When, since boot (`CLOCK_MONOTONIC`).
@@ -101,7 +103,7 @@ pub fn decode(
     reason: impl Fn(u32) -> Reason,
 ) -> Result<Record, DecodeError> {
     match word(bytes, 0)? {
-        kind::RESET => observation(&whole::<ResetRecord>(bytes)?, tick, reason).map(Record::Reset),
+        kind::RESET | kind::FAILURE => ending(&whole::<ResetRecord>(bytes)?, tick, reason),
         kind::PROCESS => {
             let record = whole::<ProcessRecord>(bytes)?;
             let mut task = task(&record.task, "task.known_by")?;
@@ -158,6 +160,29 @@ fn word(bytes: &[u8], offset: usize) -> Result<u32, DecodeError> {
             have: bytes.len(),
             need: offset + size_of::<u32>(),
         })
+}
+
+/// What one record of a reset or failure says; see [`decode`].
+pub fn ending(
+    record: &ResetRecord,
+    tick: Duration,
+    reason: impl Fn(u32) -> Reason,
+) -> Result<Record, DecodeError> {
+    if record.kind != kind::FAILURE {
+        return observation(record, tick, reason).map(Record::Reset);
+    }
+    let ended = match record.failure {
+        failure::ERROR => Ended::Error,
+        failure::ABANDONED => Ended::Abandoned,
+        failure::LEFT => Ended::Left,
+        failure::UNANSWERED => Ended::Unanswered,
+        value => return Err(bad("failure", value, "1 to 4")),
+    };
+    Ok(Record::Failure(Failed {
+        ended,
+        unanswered: record.unanswered,
+        observation: observation(record, tick, reason)?,
+    }))
 }
 
 /// What one reset record says; see [`decode`].

@@ -456,3 +456,27 @@ pub struct Observation {
     /// This sent reset shows that the received one of the same socket was none.
     pub retracts: bool,
 }
+
+/// Which event showed that a connection failed without a RST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The kernel gave it up with [`Observation::socket_error`].
+    Error,
+    /// This end let go of it before it was established.
+    Abandoned,
+    /// This end closed first, with data that had no answer.
+    Left,
+    /// The peer closed first, with data of ours that had no answer.
+    Unanswered,
+}
+
+/// A connection that may have failed without a RST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Which event showed it.
+    pub ended: Ended,
+    /// Payload written since the application last read, bytes; 0 if that is not the question.
+    pub unanswered: u32,
+    /// The connection at that moment. Its direction is sent where this end gave up.
+    pub observation: Observation,
+}

@@ -65,9 +65,10 @@ fn peers_and_processes() -> String {
                 } else {
                     fed += 1;
                 }
-                pipeline.feed(&record, |reset| {
+                pipeline.feed(&record, |event| {
+                    metrics.record_event(&event);
+                    let reset = event.into_reset().unwrap();
                     routed += u64::from(reset.route.is_some());
-                    metrics.record(&reset);
                 });
             }
             proc.remove(pid);
@@ -106,7 +107,7 @@ fn peers_and_processes() -> String {
         counts.push(all);
     }
     assert!(
-        samples.len() < 6 * (most + folded),
+        samples.len() < 8 * (most + folded),
         "{} lines",
         samples.len()
     );

@@ -81,6 +81,22 @@ pub(crate) fn reset(random: &mut Random) -> ResetRecord {
     record
 }
 
+/// A failure record that must decode.
+pub(crate) fn failure(random: &mut Random) -> ResetRecord {
+    let mut record = reset(random);
+    record.kind = kind::FAILURE;
+    record.failure = 1 + random.byte() % 4;
+    if random.one_in(2) {
+        // Values that a failure has.
+        record.role = role::CLIENT;
+        record.flags |= flag::VITALS;
+        record.socket_error = random.choose(&[0, 110, 111, 113]);
+        record.unanswered = random.choose(&[0, 20, 200, u32::MAX]);
+        record.bytes_received = random.choose(&[0, 1, 500]);
+    }
+    record
+}
+
 /// A process record that must decode.
 pub(crate) fn process(random: &mut Random) -> ProcessRecord {
     let mut record: ProcessRecord = noise(random);

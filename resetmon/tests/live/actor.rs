@@ -259,6 +259,11 @@ impl Socket {
         }
     }
 
+    /// Several steps of its process without waiting in between.
+    pub(crate) fn steps(&self, commands: Vec<Command>) -> Result<()> {
+        self.step(&Command::Sequence(commands)).map(drop)
+    }
+
     /// Its name in the actor, for commands built by hand.
     pub(crate) fn name(&self) -> String {
         self.name.clone()

@@ -28,10 +28,10 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts `resetmon watch --json` and waits until it says that it is ready.
+    /// Starts `resetmon watch --json --failures` and waits until it says that it is ready.
     pub(crate) fn start() -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
-        Self::spawn_resetmon(command.args(["watch", "--json"]))
+        Self::spawn_resetmon(command.args(["watch", "--json", "--failures"]))
     }
 
     /// Starts a command of resetmon that writes events as JSON lines to stdout.

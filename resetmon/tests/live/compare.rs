@@ -51,7 +51,7 @@ pub(crate) fn differences(
     let mut differences = Vec::new();
     let mut unmatched = Vec::new();
     // Exact matches first, so that a wrong event does not take the place of a right one.
-    for one in expected {
+    for one in due(expected, reporter) {
         let exact = left
             .iter()
             .position(|event| members(one, event, names, reporter, kernel).is_empty());
@@ -61,7 +61,8 @@ pub(crate) fn differences(
         }
     }
     for one in unmatched {
-        let what = format!("{} {} -> {}", one.direction, one.local, one.remote);
+        let word = one.failure.unwrap_or(one.direction);
+        let what = format!("{word} {} -> {}", one.local, one.remote);
         let nearest = (0..left.len())
             .filter(|at| same_packet(one, left[*at], names))
             .min_by_key(|at| members(one, left[*at], names, reporter, kernel).len());
@@ -77,14 +78,27 @@ pub(crate) fn differences(
     }
     differences.extend(left.iter().map(|event| {
         format!(
-            "not expected: {} {} -> {} reason {} cause {}",
-            event["direction"], event["local"], event["remote"], event["reason"], event["cause"]
+            "not expected: {} {} -> {} reason {} cause {} failure {}",
+            event["direction"],
+            event["local"],
+            event["remote"],
+            event["reason"],
+            event["cause"],
+            event["failure"]
         )
     }));
     differences
 }
 
-/// Same direction and endpoints.
+/// What `reporter` can have seen: another tracer knows only resets.
+pub(crate) fn due(expected: &[Expected], reporter: Reporter) -> impl Iterator<Item = &Expected> {
+    let all = reporter == Reporter::Resetmon;
+    expected
+        .iter()
+        .filter(move |one| all || one.failure.is_none())
+}
+
+/// Same kind, direction and endpoints.
 fn same_packet(one: &Expected, event: &Value, names: &Names) -> bool {
     let is = |key: &str, name: &str| {
         names
@@ -92,7 +106,11 @@ fn same_packet(one: &Expected, event: &Value, names: &Names) -> bool {
             .get(name)
             .is_some_and(|address| event[key] == address.to_string())
     };
-    event["direction"] == one.direction && is("local", one.local) && is("remote", one.remote)
+    let same_kind = match one.failure {
+        Some(_) => event["event"] == "failure",
+        None => event["direction"] == one.direction,
+    };
+    same_kind && is("local", one.local) && is("remote", one.remote)
 }
 
 /// The members that differ.
@@ -108,7 +126,11 @@ fn members(
         reporter,
         wrong: Vec::new(),
     };
-    check.is("/direction", &json!(one.direction));
+    check.is("/event", &json!(one.failure.map_or("reset", |_| "failure")));
+    match one.failure {
+        Some(failure) => check.is("/failure", &json!(failure)),
+        None => check.is("/direction", &json!(one.direction)),
+    }
     for (pointer, name) in [("/local", one.local), ("/remote", one.remote)] {
         match names.endpoints.get(name) {
             Some(address) => check.is(pointer, &json!(address.to_string())),
@@ -117,24 +139,20 @@ fn members(
                 .push(format!("the script has no endpoint {name}")),
         }
     }
-    if kernel.reason {
+    if kernel.reason && one.failure.is_none() {
         check.is("/reason", &json!(one.reason));
     }
     check.is("/state_before", &json!(one.before));
     if reporter == Reporter::Tracer {
         return check.wrong;
     }
-    check.is("/cause", &json!(one.cause));
     let in_table = |key| one.more.iter().any(|(pointer, _)| *pointer == key);
-    if !in_table("/sender") {
-        check.is(
-            "/sender",
-            &json!(if one.direction == "sent" {
-                "local"
-            } else {
-                "peer"
-            }),
-        );
+    if one.failure.is_none() {
+        check.is("/cause", &json!(one.cause));
+        if !in_table("/sender") {
+            let local = one.direction == "sent";
+            check.is("/sender", &json!(if local { "local" } else { "peer" }));
+        }
     }
     check.is("/role", &json!(one.role));
     check.is("/fin_received", &json!(one.fin_received));

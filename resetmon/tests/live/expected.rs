@@ -3,8 +3,10 @@
 /// One expected event. Endpoints and processes are names that the script gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
-    /// `sent` or `received`.
+    /// `sent` or `received`; without meaning where there is a failure.
     pub(crate) direction: &'static str,
+    /// How the connection failed, if the event is not a reset.
+    pub(crate) failure: Option<&'static str>,
     /// Local endpoint.
     pub(crate) local: &'static str,
     /// Remote endpoint.
@@ -66,6 +68,7 @@ pub(crate) const BEFORE_START_SHARED: &[&str] = &["open_before_start_shared"];
 pub(crate) const fn sent(local: &'static str, remote: &'static str) -> Expected {
     Expected {
         direction: "sent",
+        failure: None,
         local,
         remote,
         reason: None,
@@ -85,6 +88,18 @@ pub(crate) const fn sent(local: &'static str, remote: &'static str) -> Expected 
 pub(crate) const fn received(local: &'static str, remote: &'static str) -> Expected {
     Expected {
         direction: "received",
+        ..sent(local, remote)
+    }
+}
+
+/// A connection from `local` to `remote` that failed without a reset.
+pub(crate) const fn failed(
+    failure: &'static str,
+    local: &'static str,
+    remote: &'static str,
+) -> Expected {
+    Expected {
+        failure: Some(failure),
         ..sent(local, remote)
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn judge(
     fence(&netns)?;
     let counted = netns.resets_sent()? - before;
 
-    let expected = scenario.expect.len();
+    let expected = compare::due(scenario.expect, reporter).count();
     let all = events.wait(&netns, REPORTED, |all| {
         let (fences, seen): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|e| is_fence(e));
         seen.len() >= expected && fences.len() >= fences_reported(kernel)

@@ -7,8 +7,10 @@ mod before_start;
 mod closed;
 mod destroyed;
 mod evidence;
+mod failed;
 mod firewall;
 mod handshake;
+mod healthy;
 mod killed;
 mod ownership;
 mod received;
@@ -22,6 +24,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         killed::SCENARIOS,
         destroyed::SCENARIOS,
         timers::SCENARIOS,
+        failed::SCENARIOS,
+        healthy::SCENARIOS,
         handshake::SCENARIOS,
         answered::SCENARIOS,
         received::SCENARIOS,

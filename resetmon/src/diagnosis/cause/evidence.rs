@@ -8,28 +8,28 @@ use crate::kernel::observation::{Exit, Observation, Task};
 
 /// Facts collected on the way to a cause.
 #[derive(Debug, Default)]
-pub(super) struct Evidence(Vec<String>);
+pub(in crate::diagnosis) struct Evidence(Vec<String>);
 
 impl Evidence {
     /// Adds a fact.
-    pub(super) fn say(&mut self, fact: impl Into<String>) {
+    pub(in crate::diagnosis) fn say(&mut self, fact: impl Into<String>) {
         self.0.push(fact.into());
     }
 
     /// Adds a fact and returns what follows from it.
-    pub(super) fn so<T>(&mut self, conclusion: T, fact: impl Into<String>) -> T {
+    pub(in crate::diagnosis) fn so<T>(&mut self, conclusion: T, fact: impl Into<String>) -> T {
         self.say(fact);
         conclusion
     }
 
     /// All of them, in the order of the reasoning.
-    pub(super) fn into_facts(self) -> Vec<String> {
+    pub(in crate::diagnosis) fn into_facts(self) -> Vec<String> {
         self.0
     }
 }
 
 /// A duration as short as it can be read: `0.3 ms`, `12 ms`, `75.0 s`.
-pub(super) fn span(duration: Duration) -> String {
+pub(in crate::diagnosis) fn span(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis >= 1000 {
         format!("{:.1} s", duration.as_secs_f64())
@@ -41,7 +41,7 @@ pub(super) fn span(duration: Duration) -> String {
 }
 
 /// A duration measured in ticks, with its uncertainty where that matters.
-pub(super) fn ticks(duration: Duration, o: &Observation) -> String {
+pub(in crate::diagnosis) fn ticks(duration: Duration, o: &Observation) -> String {
     if duration < o.tick {
         format!("less than {}", span(o.tick))
     } else if duration < Duration::from_secs(1) {
@@ -52,18 +52,18 @@ pub(super) fn ticks(duration: Duration, o: &Observation) -> String {
 }
 
 /// `1 byte`, `2 bytes`.
-pub(super) fn bytes(count: impl Into<u64>) -> String {
+pub(in crate::diagnosis) fn bytes(count: impl Into<u64>) -> String {
     let count = count.into();
     format!("{count} {}", if count == 1 { "byte" } else { "bytes" })
 }
 
 /// `nginx (pid 12)`.
-pub(super) fn who(task: &Task) -> String {
+pub(in crate::diagnosis) fn who(task: &Task) -> String {
     format!("{} (pid {})", task.comm, task.pid)
 }
 
 /// `signal 9 (SIGKILL)` or `exit status 3`.
-pub(super) fn how(exit: Exit) -> String {
+pub(in crate::diagnosis) fn how(exit: Exit) -> String {
     let signal = |number| match names::signal(number) {
         Cow::Borrowed(name) => format!("signal {number} ({name})"),
         Cow::Owned(number) => number,

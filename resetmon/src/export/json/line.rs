@@ -14,6 +14,8 @@ use serde::Serialize;
 pub struct Line<'a> {
     /// [`super::VERSION`].
     pub v: u32,
+    /// `reset`.
+    pub event: &'static str,
     /// Name of the reset within one run of the agent, as in the metrics' exemplars.
     pub id: String,
     /// Wall-clock time, RFC 3339 in UTC with microseconds.
@@ -26,6 +28,10 @@ pub struct Line<'a> {
     pub cause: &'static str,
     /// The cause is harmless: nothing to alarm about.
     pub benign: bool,
+    /// How the connection failed as its user saw it: `reset`, `refused`, `timed_out`; nothing where
+    /// it had not failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<&'static str>,
     /// The kernel's reason, for sent resets from Linux 6.10 on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,

@@ -17,9 +17,9 @@ fn a_received_reset_in_full() {
     assert_eq!(
         line,
         concat!(
-            r#"{"v":1,"id":"000000000000002a","time":"2025-03-04T05:06:07.123456Z","#,
+            r#"{"v":1,"event":"reset","id":"000000000000002a","time":"2025-03-04T05:06:07.123456Z","#,
             r#""direction":"received","sender":"peer","cause":"aborted_mid_response","#,
-            r#""benign":false,"stage":"established","state_before":"established","#,
+            r#""benign":false,"failure":"reset","stage":"established","state_before":"established","#,
             r#""socket":"full","netns":4026531840,"cookie":"9007199254740993","#,
             r#""ip_version":4,"local":"10.0.0.1:45678","remote":"10.0.0.9:8080","#,
             r#""role":"client","process":{"pid":4242,"name":"nginx","comm":"nginx","#,
@@ -43,9 +43,9 @@ fn a_reset_without_socket() {
     assert_eq!(
         line,
         concat!(
-            r#"{"v":1,"id":"000000000000002b","time":"2025-03-04T05:06:07.123456Z","#,
+            r#"{"v":1,"event":"reset","id":"000000000000002b","time":"2025-03-04T05:06:07.123456Z","#,
             r#""direction":"sent","sender":"local","cause":"no_listener","benign":false,"#,
-            r#""reason":"no_socket","stage":"none","socket":"none","netns":4026531840,"#,
+            r#""failure":"refused","reason":"no_socket","stage":"none","socket":"none","netns":4026531840,"#,
             r#""ip_version":4,"local":"10.0.0.1:81","remote":"10.0.0.7:50000","#,
             r#""process":null,"peer":"10.0.0.7","tick_s":0.004,"fin_received":false,"#,
             r#""fin_sent":false,"trigger":{"flags":"SYN","len":0,"seq":1000,"ack":0,"ttl":64},"#,

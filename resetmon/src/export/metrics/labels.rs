@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
-use crate::kernel::observation::Direction;
-use crate::reset::{Cause, Container, Leg, Process, Reset, Sender, Stage};
+use crate::event::Context;
+use crate::kernel::observation::{Direction, Role};
+use crate::reset::{Cause, Container, FailureKind, Leg, Process, Reset, RouteMatch, Sender, Stage};
 
 /// What an open label becomes when its family is full.
 pub(crate) const OTHER: &str = "other";
@@ -93,6 +94,48 @@ labels! {
 }
 
 labels! {
+    /// `resetmon_connection_failures_total`.
+    FailureLabels {
+        closed { failure: FailureLabel, role: RoleLabel, }
+        open { process, namespace, pod, container, }
+    }
+}
+
+labels! {
+    /// `resetmon_route_connection_failures_total`.
+    RouteFailureLabels {
+        closed { failure: FailureKind, leg: Leg, }
+        open { gateway, route, upstream, }
+    }
+}
+
+/// How a connection failed, where that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FailureLabel(pub(super) Option<FailureKind>);
+
+impl FailureLabel {
+    const fn name(self) -> &'static str {
+        match self.0 {
+            Some(kind) => kind.name(),
+            None => "unknown",
+        }
+    }
+}
+
+/// Who opened the connection, where that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RoleLabel(Option<Role>);
+
+impl RoleLabel {
+    const fn name(self) -> &'static str {
+        match self.0 {
+            Some(role) => role.name(),
+            None => "none",
+        }
+    }
+}
+
+labels! {
     /// The two histograms.
     ConnectionLabels {
         closed { direction: Direction, leg: Leg, }
@@ -128,12 +171,41 @@ impl ResetLabels {
 }
 
 impl ProcessLabels {
+    /// See [`Named`].
+    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
+        let Named {
+            process,
+            namespace,
+            pod,
+            container,
+        } = Named::of(Context::from(reset), most);
+        Self {
+            direction: reset.observation.direction,
+            cause: reset.diagnosis.cause,
+            process,
+            namespace,
+            pod,
+            container,
+        }
+    }
+}
+
+/// Whose socket it is, as labels.
+#[derive(Default)]
+struct Named {
+    process: Arc<str>,
+    namespace: Arc<str>,
+    pod: Arc<str>,
+    container: Arc<str>,
+}
+
+impl Named {
     /// The owner of the socket, else who closed it; every name is empty where neither is known.
     ///
     /// Where nobody has named the pod, `pod` is the uid of its cgroup and `namespace` is empty.
     /// `container` is its name in the pod, else the short container id, else the systemd unit.
-    pub(crate) fn of(reset: &Reset, most: usize) -> Self {
-        let owner = reset.owner.as_ref().or(reset.closer.as_ref());
+    fn of(context: Context<'_>, most: usize) -> Self {
+        let owner = context.owner.or(context.closer);
         let process = owner.map(|owner| &*owner.process);
         let container = process.and_then(|process| process.container.as_ref());
         let names = container.and_then(|container| container.names.as_deref());
@@ -146,14 +218,62 @@ impl ProcessLabels {
             None => Arc::default(),
         };
         Self {
-            direction: reset.observation.direction,
-            cause: reset.diagnosis.cause,
             process: label(process.map(|process| &process.name)),
             namespace: label(names.map(|names| &names.namespace)),
             pod: label(pod),
             container: process
                 .and_then(|process| container_label(process, most))
                 .unwrap_or_default(),
+        }
+    }
+}
+
+impl FailureLabels {
+    /// Of a connection that failed in the way `kind`.
+    pub(crate) fn of(context: Context<'_>, kind: FailureKind, most: usize) -> Self {
+        let Named {
+            process,
+            namespace,
+            pod,
+            container,
+        } = Named::of(context, most);
+        Self {
+            failure: FailureLabel(Some(kind)),
+            role: RoleLabel(context.observation.role),
+            process,
+            namespace,
+            pod,
+            container,
+        }
+    }
+
+    /// Of failures of which nothing is known.
+    pub(super) fn bare() -> Self {
+        let Named {
+            process,
+            namespace,
+            pod,
+            container,
+        } = Named::default();
+        Self {
+            failure: FailureLabel(None),
+            role: RoleLabel(None),
+            process,
+            namespace,
+            pod,
+            container,
+        }
+    }
+}
+
+impl RouteFailureLabels {
+    pub(crate) fn of(route: &RouteMatch, kind: FailureKind, most: usize) -> Self {
+        Self {
+            failure: kind,
+            leg: route.leg,
+            gateway: bounded(&route.gateway, most),
+            route: bounded(&route.route, most),
+            upstream: bounded(&route.upstream, most),
         }
     }
 }

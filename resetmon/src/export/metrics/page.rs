@@ -102,6 +102,16 @@ impl Writer<'_> {
             "TCP RST packets by the other end of the connection",
             &state.peers,
         )?;
+        self.bounded(
+            "resetmon_connection_failures",
+            "Connections that failed, by how their user saw it, for each end on this node",
+            &state.failures,
+        )?;
+        self.bounded(
+            "resetmon_route_connection_failures",
+            "Connections of a configured gateway that failed, by how their user saw it",
+            &state.route_failures,
+        )?;
         self.histograms(
             "resetmon_reset_connection_age",
             "Time from the handshake to the reset",
@@ -290,7 +300,7 @@ impl Writer<'_> {
 
 impl State {
     /// `(family, series evicted, updates folded)` of every bounded family.
-    fn families(&self) -> [(&'static str, u64, u64); 6] {
+    fn families(&self) -> [(&'static str, u64, u64); 8] {
         [
             (
                 "resetmon_resets_total",
@@ -311,6 +321,16 @@ impl State {
                 "resetmon_peer_resets_total",
                 self.peers.evicted(),
                 self.peers.folded(),
+            ),
+            (
+                "resetmon_connection_failures_total",
+                self.failures.evicted(),
+                self.failures.folded(),
+            ),
+            (
+                "resetmon_route_connection_failures_total",
+                self.route_failures.evicted(),
+                self.route_failures.folded(),
             ),
             (
                 "resetmon_reset_connection_age_seconds",

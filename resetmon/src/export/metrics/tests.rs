@@ -280,6 +280,8 @@ fn idle_series_are_shown_once_more_and_then_removed() {
         "resetmon_process_resets_total",
         "resetmon_route_resets_total",
         "resetmon_peer_resets_total",
+        "resetmon_connection_failures_total",
+        "resetmon_route_connection_failures_total",
         "resetmon_reset_connection_age_seconds_count",
         "resetmon_reset_connection_idle_seconds_count",
     ] {
@@ -288,7 +290,7 @@ fn idle_series_are_shown_once_more_and_then_removed() {
     }
     assert_eq!(samples(&after, "resetmon_resets_total").len(), 1);
     assert!(
-        (total(&after, "resetmon_series_evicted_total") - 5.0).abs() < 0.5,
+        (total(&after, "resetmon_series_evicted_total") - 7.0).abs() < 0.5,
         "{after}"
     );
 }

@@ -1,10 +1,12 @@
 //! What stands under a row: the connection's place, its figures and the evidence.
 
 use super::text::{bytes, clean, cut, duration, width};
+use crate::event::Context;
 use crate::export::facts::{exit, idle};
+use crate::failure::Failure;
 use crate::kernel::names;
-use crate::kernel::observation::{Direction, Exit};
-use crate::reset::{Leg, Propagated, Reset, Sender, Twin};
+use crate::kernel::observation::{Direction, Exit, Observation};
+use crate::reset::{Leg, Propagated, Reset, RouteMatch, Sender, Twin};
 
 /// Between two parts.
 const SEPARATOR: &str = " · ";
@@ -14,7 +16,15 @@ const LINES: usize = 2;
 
 /// The parts in lines of at most `columns`; `None` for one line of any length.
 pub(super) fn lines(reset: &Reset, columns: Option<usize>) -> Vec<String> {
-    let parts = parts(reset);
+    wrapped(parts(reset), columns)
+}
+
+/// The same of a connection that failed without a RST.
+pub(super) fn failure_lines(failure: &Failure, columns: Option<usize>) -> Vec<String> {
+    wrapped(failure_parts(failure), columns)
+}
+
+fn wrapped(parts: Vec<String>, columns: Option<usize>) -> Vec<String> {
     let Some(columns) = columns else {
         return vec![parts.join(SEPARATOR)];
     };
@@ -34,18 +44,37 @@ pub(super) fn lines(reset: &Reset, columns: Option<usize>) -> Vec<String> {
 
 /// In the order in which a reader wants them.
 fn parts(reset: &Reset) -> Vec<String> {
-    let observation = &reset.observation;
+    let context = Context::from(reset);
     let mut parts = Vec::new();
-    parts.extend(place(reset));
+    parts.extend(context.route.map(place));
     parts.extend(reset.propagated_from.as_ref().map(passed_on));
     parts.extend(reset.twin.as_ref().map(other_end));
-    parts.extend(peer(reset));
-    parts.extend(container(reset));
+    parts.extend(peer(context));
+    parts.extend(container(context));
     parts.extend(sender(reset));
+    parts.extend(facts(context, &reset.diagnosis.evidence));
+    parts
+}
+
+/// The same of a connection that failed without a RST.
+fn failure_parts(failure: &Failure) -> Vec<String> {
+    let context = Context::from(failure);
+    let mut parts = Vec::new();
+    parts.extend(context.route.map(place));
+    parts.extend(peer(context));
+    parts.extend(container(context));
+    parts.extend(facts(context, &failure.evidence));
+    parts
+}
+
+/// Evidence, closer, figures, owner.
+fn facts(context: Context<'_>, evidence: &[String]) -> Vec<String> {
+    let observation = context.observation;
+    let mut parts = Vec::new();
     // The last fact is the one that decided.
-    let mut facts = reset.diagnosis.evidence.iter().rev();
+    let mut facts = evidence.iter().rev();
     parts.extend(facts.next().map(|fact| clean(fact)));
-    if let Some(closer) = &reset.closer {
+    if let Some(closer) = context.closer {
         let process = &closer.process;
         let name = clean(&process.name);
         parts.push(match exit(process.pid, observation) {
@@ -68,17 +97,16 @@ fn parts(reset: &Reset) -> Vec<String> {
             None => format!("closed by {name}[{}]", process.pid),
         });
     }
-    parts.extend(figures(reset));
+    parts.extend(figures(observation));
     parts.extend(facts.rev().map(|fact| clean(fact)));
-    if let Some(owner) = &reset.owner {
+    if let Some(owner) = context.owner {
         parts.push(format!("owner by {}", owner.known_by.name()));
     }
     parts
 }
 
 /// `upstream /api/pay → payments`
-fn place(reset: &Reset) -> Option<String> {
-    let route = reset.route.as_ref()?;
+fn place(route: &RouteMatch) -> String {
     let mut words = Vec::new();
     if route.leg != Leg::None {
         words.push(route.leg.name().to_owned());
@@ -94,7 +122,7 @@ fn place(reset: &Reset) -> Option<String> {
         words.push("→".to_owned());
         words.push(clean(&route.upstream));
     }
-    Some(words.join(" "))
+    words.join(" ")
 }
 
 /// `because of reset 000000000000002a, aborted_mid_response on the upstream leg from 10.0.0.2:80`
@@ -132,18 +160,18 @@ fn other_end(twin: &Twin) -> String {
 }
 
 /// The peer's name, where it says more than the address in the row.
-fn peer(reset: &Reset) -> Option<String> {
-    let address = reset.observation.remote.ip().to_string();
-    (*reset.peer != *address && !reset.peer.is_empty())
-        .then(|| format!("peer {}", clean(&reset.peer)))
+fn peer(context: Context<'_>) -> Option<String> {
+    let address = context.observation.remote.ip().to_string();
+    (context.peer != address && !context.peer.is_empty())
+        .then(|| format!("peer {}", clean(context.peer)))
 }
 
 /// Letters of an id that are shown where there is no name.
 const SHORT_ID: usize = 12;
 
 /// `pod shop/web-0 container proxy`; by ids where nobody has named them.
-fn container(reset: &Reset) -> Option<String> {
-    let owner = reset.owner.as_ref().or(reset.closer.as_ref())?;
+fn container(context: Context<'_>) -> Option<String> {
+    let owner = context.owner.or(context.closer)?;
     let container = owner.process.container.as_ref()?;
     let names = container.names.as_deref();
     let pod = match (names, &container.pod_uid) {
@@ -157,8 +185,7 @@ fn container(reset: &Reset) -> Option<String> {
 }
 
 /// `age 61.2s, idle 1.5s, in 12.3kB, out 340B`
-fn figures(reset: &Reset) -> Option<String> {
-    let observation = &reset.observation;
+fn figures(observation: &Observation) -> Option<String> {
     let mut figures = Vec::new();
     if let Some(age) = observation.age {
         figures.push(format!("age {}", duration(age)));

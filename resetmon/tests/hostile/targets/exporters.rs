@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use resetmon::export::json::to_json_line;
+use resetmon::export::json::{to_failure_line, to_json_line};
 use resetmon::export::metrics::{Format, Limits, Metrics};
-use resetmon::export::terminal::{Style, header, lines};
+use resetmon::export::terminal::{Style, failure_lines, header, lines};
+use resetmon::failure::Failure;
 use resetmon::reset::Reset;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
@@ -100,9 +101,25 @@ pub(crate) fn json(reset: &Reset) {
     }
 }
 
+/// The same for a failure, on a line and in the terminal.
+pub(crate) fn failure(failure: &Failure, style: Style) {
+    let line = to_failure_line(failure);
+    assert!(!line.contains(char::is_control), "{line:?}");
+    let value: Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+    assert_eq!(value["event"], "failure");
+    assert_eq!(value["failure"], failure.kind.name());
+    assert_eq!(value["id"], failure.id.to_string());
+    assert_eq!(value["connections"].as_u64().unwrap_or(1), failure.count);
+    shown(&failure_lines(failure, style), style);
+}
+
 /// Lines as wide as the terminal, with no other control than their ends and colours.
 pub(crate) fn terminal(reset: &Reset, style: Style) {
-    let shown = lines(reset, style);
+    shown(&lines(reset, style), style);
+}
+
+fn shown(shown: &str, style: Style) {
     assert!(shown.ends_with('\n'));
     assert!((1..=3).contains(&shown.lines().count()), "{shown:?}");
     for line in shown.lines().chain([&*header(style)]) {

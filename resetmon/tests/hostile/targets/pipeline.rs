@@ -7,15 +7,16 @@ use gateway_ebpf_common::event::{ResetRecord, flag};
 use gateway_ebpf_common::tally::Aggregate;
 use resetmon::attribution::process::Processes;
 use resetmon::config::Config;
+use resetmon::event::Event;
 use resetmon::export::metrics::{Limits, Metrics};
 use resetmon::export::terminal::Style;
 use resetmon::kernel::btf::Btf;
 use resetmon::kernel::clock::{Anchor, Clock};
-use resetmon::kernel::decode::{Record, decode};
+use resetmon::kernel::decode::{Record, decode, ending};
 use resetmon::kernel::reasons::Reasons;
 use resetmon::pipeline::Pipeline;
 
-use super::exporters::{self, json, page, terminal};
+use super::exporters::{self, failure, json, page, terminal};
 use crate::mutate::{Bytes, Pool};
 use crate::procfs::FakeProc;
 use crate::random::Random;
@@ -44,6 +45,8 @@ struct Count {
     inputs: u64,
     processes: u64,
     resets: u64,
+    /// What may have been a failure.
+    failures: u64,
     routed: u64,
     /// Provisional resets that a retraction may have removed.
     retractions: u64,
@@ -95,6 +98,9 @@ impl EndToEnd {
         if random.one_in(10) {
             return Bytes(bytes_of(&records::process(random)));
         }
+        if random.one_in(10) {
+            return Bytes(bytes_of(&records::failure(random)));
+        }
         if random.one_in(4) {
             return Bytes(self.pool.make(random));
         }
@@ -120,8 +126,9 @@ impl Target for EndToEnd {
     fn make(&mut self, random: &mut Random) -> Fed {
         let aggregate = random.one_in(8).then(|| Aggregate {
             count: 1 + random.next() % 1000,
-            first: match random.below(4) {
+            first: match random.below(5) {
                 0 => records::noise(random),
+                1 => records::failure(random),
                 _ => records::reset(random),
             },
         });
@@ -142,6 +149,7 @@ impl Target for EndToEnd {
         count.records += 1 + input.aggregate.map_or(0, |aggregate| aggregate.count);
         match &decoded {
             Ok(Record::Process { .. }) => count.processes += 1,
+            Ok(Record::Failure(_)) => count.failures += 1,
             Ok(Record::Reset(observation)) => {
                 pool.keep(&input.bytes.0);
                 count.retractions += u64::from(observation.retracts);
@@ -152,12 +160,22 @@ impl Target for EndToEnd {
             columns: Some(100),
             colour: false,
         };
-        let mut out = |reset: resetmon::reset::Reset| {
-            json(&reset);
-            terminal(&reset, plain);
-            metrics.record(&reset);
-            count.resets += reset.packets;
-            count.routed += reset.route.as_ref().map_or(0, |_| reset.packets);
+        if let Some(aggregate) = &input.aggregate
+            && let Ok(Record::Failure(_)) = ending(&aggregate.first, TICK, reason)
+        {
+            count.failures += aggregate.count;
+        }
+        let mut out = |event: Event| {
+            metrics.record_event(&event);
+            match event {
+                Event::Reset(reset) => {
+                    json(&reset);
+                    terminal(&reset, plain);
+                    count.resets += reset.packets;
+                    count.routed += reset.route.as_ref().map_or(0, |_| reset.packets);
+                }
+                Event::Failure(one) => failure(&one, plain),
+            }
         };
         pipeline.feed(&input.bytes.0, &mut out);
         if let Some(first) = input.aggregate {
@@ -166,7 +184,7 @@ impl Target for EndToEnd {
         let at_end = count.inputs.is_multiple_of(PAGE_EVERY);
         if at_end {
             pipeline.end(&mut out);
-            let told = count.resets + count.processes + pipeline.malformed();
+            let told = count.resets + count.failures + count.processes + pipeline.malformed();
             assert!(told <= count.records, "{told} of {} records", count.records);
             let retracted = count.records - told;
             assert!(

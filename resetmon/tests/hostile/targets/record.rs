@@ -2,6 +2,7 @@
 
 use gateway_ebpf_common::event::{ARGUMENTS, EXE_NAME, ProcessRecord, ResetRecord, kind};
 use resetmon::diagnosis::cause::diagnose;
+use resetmon::diagnosis::failure::judge;
 use resetmon::kernel::decode::{Record, decode};
 
 use crate::mutate::{Bytes, Pool, steers};
@@ -98,11 +99,25 @@ impl Target for Records {
                 }
                 let diagnosis = diagnose(&observation);
                 assert!(!diagnosis.evidence.is_empty(), "{:?}", diagnosis.cause);
-                for fact in &diagnosis.evidence {
-                    assert!(!fact.contains(steers) && fact.len() < 500, "{fact:?}");
+                are_facts(&diagnosis.evidence);
+            }
+            Record::Failure(failed) => {
+                assert_eq!(
+                    (word(0), bytes.len()),
+                    (kind::FAILURE, size_of::<ResetRecord>())
+                );
+                if let Some((kind, evidence)) = judge(&failed) {
+                    assert!(!evidence.is_empty(), "{kind}");
+                    are_facts(&evidence);
                 }
             }
         }
         true
+    }
+}
+
+fn are_facts(evidence: &[String]) {
+    for fact in evidence {
+        assert!(!fact.contains(steers) && fact.len() < 500, "{fact:?}");
     }
 }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::received::{Stage, exchange};
 use crate::actor::command::Command;
-use crate::expected::{Expected, READ, received, sent};
+use crate::expected::{Expected, READ, failed, received, sent};
 use crate::scenario::{ALL, BOTH, Need, Scenario};
 use crate::scene::Scene;
 use crate::wire::flag;
@@ -116,7 +116,10 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: BOTH,
         needs: &[Need::Nft],
         run: connect_rejected_by_icmp,
-        expect: &[],
+        expect: &[failed("refused", "client", "server")
+            .before("syn_sent")
+            .client("client")
+            .with(&[("/socket_error", "\"ECONNREFUSED\"")])],
     },
 ];
 

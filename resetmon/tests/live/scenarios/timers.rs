@@ -4,8 +4,8 @@ use anyhow::Result;
 use rustix::io::Errno;
 
 use crate::actor::command::{Readiness, Setting};
-use crate::expected::{READ, sent};
-use crate::scenario::{BOTH, Need, ONE, Scenario};
+use crate::expected::{READ, failed, sent};
+use crate::scenario::{BOTH, Need, Scenario};
 use crate::scene::Scene;
 use crate::wire::flag;
 
@@ -24,10 +24,13 @@ pub(super) static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "user_timeout",
-        families: ONE,
+        families: BOTH,
         needs: &[Need::Tun],
         run: user_timeout,
-        expect: &[],
+        expect: &[failed("timed_out", "client", "remote")
+            .before("established")
+            .client("client")
+            .with(&[("/socket_error", "\"ETIMEDOUT\"")])],
     },
     Scenario {
         name: "fin_wait2_timeout",
