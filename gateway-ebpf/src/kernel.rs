@@ -61,7 +61,12 @@ word!(u8: "u8", u16: "u16", u32: "u32", i32: "u32", u64: "u64");
 /// The mark of a load from the member whose place in [`Layout`] is `place`, from its four bytes
 /// number `word` on.
 pub const fn mark(place: usize, word: i16) -> i16 {
-    LOAD_MARK + place as i16 + word
+    LOAD_MARK + (place as u16).cast_signed() + word
+}
+
+/// The mark of a constant: `from` and the place in bytes of what it stands for.
+pub const fn constant_mark(from: i32, place: usize) -> i32 {
+    from + (place as u32).cast_signed()
 }
 
 /// The constant that the agent puts in place of `MARK`.
@@ -105,8 +110,10 @@ macro_rules! offset {
     ($field:ident) => {
         $crate::kernel::marked::<
             {
-                gateway_ebpf_common::layout::OFFSET_MARK
-                    + core::mem::offset_of!(gateway_ebpf_common::layout::Layout, $field) as i32
+                $crate::kernel::constant_mark(
+                    gateway_ebpf_common::layout::OFFSET_MARK,
+                    core::mem::offset_of!(gateway_ebpf_common::layout::Layout, $field),
+                )
             },
         >()
     };
@@ -164,7 +171,7 @@ pub fn probe<T: Copy>(from: Object) -> Option<T> {
 /// The number of a switch.
 macro_rules! switch {
     ($field:ident) => {
-        marked::<{ SWITCH_MARK + core::mem::offset_of!(Switches, $field) as i32 }>()
+        marked::<{ constant_mark(SWITCH_MARK, core::mem::offset_of!(Switches, $field)) }>()
     };
 }
 

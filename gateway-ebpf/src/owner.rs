@@ -266,9 +266,8 @@ pub fn announce(task: &Task, running: Object) {
     let latest = ANNOUNCED.get_ptr_mut(0);
     // SAFETY: a value of this CPU. An interruption leaves parts of two processes at worst, which
     // are none together.
-    if let Some(latest) = latest
-        && unsafe { *latest } == [key[0], key[1], name]
-    {
+    let said = latest.is_some_and(|latest| unsafe { *latest } == [key[0], key[1], name]);
+    if said {
         return;
     }
     // SAFETY: a plain integer; a concurrent writer writes the same or a newer name.

@@ -248,11 +248,10 @@ fn vitals(record: &mut ResetRecord, tcp: Object) {
     record.snd_nxt = member!(tcp, snd_nxt as u32);
     record.unread = record.rcv_nxt.wrapping_sub(member!(tcp, copied_seq as u32));
     record.unacked = member!(tcp, write_seq as u32).wrapping_sub(member!(tcp, snd_una as u32));
-    record.received_since_ack = if has_member!(snd_wl1) {
-        record.rcv_nxt.wrapping_sub(member!(tcp, snd_wl1 as u32))
-    } else {
-        NEVER
-    };
+    record.received_since_ack = NEVER;
+    if has_member!(snd_wl1) {
+        record.received_since_ack = record.rcv_nxt.wrapping_sub(member!(tcp, snd_wl1 as u32));
+    }
     record.srtt_us = member!(tcp, srtt_us as u32) >> 3;
     record.retransmits = member!(tcp, total_retrans as u32);
     record.retransmits_now = member!(tcp, icsk_retransmits as u8);
