@@ -318,12 +318,12 @@ fn memory_is_bounded_and_nothing_is_lost() {
     assert_eq!(out.len(), HELD_LIMIT + 10);
 
     let mut twins = Twins::default();
-    for id in 0..REMEMBERED as u64 + 10 {
-        let one = changed(sent(id), |o| o.vitals.as_mut().unwrap().snd_nxt = id as u32);
+    for number in 0..u32::try_from(REMEMBERED).unwrap() + 10 {
+        let sent = || sent(number.into());
+        let one = changed(sent(), |o| o.vitals.as_mut().unwrap().snd_nxt = number);
         twins.push(one, &mut out);
-        let other = changed(sent(id), |o| {
-            o.remote = ([10, 9, (id >> 8) as u8, id as u8], 1).into()
-        });
+        let address = std::net::Ipv4Addr::from(0x0a09_0000 + number);
+        let other = changed(sent(), |o| o.remote = (address, 1).into());
         twins.push(other, &mut out);
     }
     assert_eq!(twins.order.len(), REMEMBERED);
