@@ -158,7 +158,8 @@ impl Gateways {
     pub(super) fn reload(&mut self, pipeline: &Pipeline) {
         if let Some(names) = &self.names {
             let wanted = wanted(pipeline.routes(), &self.found);
-            self.unresolved.retain(|host| wanted.hosts.contains(host));
+            let hosts: HashSet<&HostKey> = wanted.hosts.iter().collect();
+            self.unresolved.retain(|host| hosts.contains(host));
             names.want(wanted);
         }
     }

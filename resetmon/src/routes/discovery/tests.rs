@@ -316,3 +316,39 @@ async fn a_process_that_executes_another_program_is_looked_at_again() {
     shell.kill().unwrap();
     shell.wait().unwrap();
 }
+
+#[tokio::test]
+async fn only_gateways_with_host_names_have_a_resolver() {
+    let (mut discovery, script) = discovery("1009", Vec::new());
+    let _sleeper = Sleeper::new("1009");
+    let with = |endpoint: &str| Reading {
+        upstreams: vec![crate::routes::table::Upstream {
+            name: "u".into(),
+            endpoints: vec![endpoint.parse().unwrap()],
+        }],
+        name_servers: vec!["192.0.2.53:53".parse().unwrap()],
+        ..reading(":80")
+    };
+    for (generation, endpoint, expected) in [
+        (1, "192.0.2.1:80", false),
+        (2, "api:80", true),
+        (3, "192.0.2.1:80", false),
+    ] {
+        *script.lock().unwrap() = Script {
+            generation: Some(generation),
+            answer: Some(with(endpoint)),
+            asked: 0,
+        };
+        discovery.look().await.unwrap();
+        let found = discovery.found();
+        let resolver = &found[0].gateway.resolver;
+        assert_eq!(resolver.is_some(), expected, "{endpoint}");
+        if let Some(resolver) = resolver {
+            // It runs in the network of this process.
+            assert_eq!(resolver.netns, None);
+            assert_eq!(resolver.program_servers, with(endpoint).name_servers);
+        }
+        // Nothing has changed since.
+        assert!(!discovery.look().await.unwrap());
+    }
+}
