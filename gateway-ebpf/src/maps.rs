@@ -19,7 +19,7 @@ use crate::owner::Facts;
 
 /// Records to the agent; the agent sets the size.
 #[btf_map]
-pub static EVENTS: RingBuf<ResetRecord, { 4 << 20 }> = RingBuf::new();
+pub static EVENTS: RingBuf<ResetRecord, { 2 << 20 }> = RingBuf::new();
 
 /// What could not be delivered, by [`gateway_ebpf_common::tally::Tally`].
 #[btf_map]

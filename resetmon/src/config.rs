@@ -129,7 +129,7 @@ impl Default for Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9435),
             web_config: None,
             log_level: LevelFilter::INFO,
-            ring_buffer_bytes: 4 << 20,
+            ring_buffer_bytes: 2 << 20,
             detail_rate: 2000,
             refused_resets: false,
             events: None,

@@ -62,7 +62,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Row>> {
             .goal(Goal::AtMost(IDLE_MIB))
             .note("8 of it the ring buffer, which is mapped twice"),
         Row::new("kernel, maps", Unit::MiB, vec![maps])
-            .note("fixed; the ring buffer is 4 MiB of it"),
+            .note("fixed; the ring buffer is 2 MiB of it"),
         Row::new(
             format!("agent, resident, {held} sockets"),
             Unit::MiB,
