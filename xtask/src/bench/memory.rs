@@ -60,7 +60,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Row>> {
     Ok(vec![
         Row::new("agent, resident, idle", Unit::MiB, vec![idle])
             .goal(Goal::AtMost(IDLE_MIB))
-            .note("8 of it the ring buffer, which is mapped twice"),
+            .note("4 MiB of it the ring buffer, which is mapped twice"),
         Row::new("kernel, maps", Unit::MiB, vec![maps])
             .note("fixed; the ring buffer is 2 MiB of it"),
         Row::new(
