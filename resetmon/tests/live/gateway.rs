@@ -24,6 +24,9 @@ pub(crate) const NGINX: &str = "127.0.0.1:8080";
 pub(crate) const PAYMENTS: &str = "127.0.0.1:9001";
 /// Where the upstream `chat` of route `/api/chat` is.
 pub(crate) const CHAT: &str = "127.0.0.1:9002";
+/// Where the upstream `slow` of route `/api/slow` is, for which nginx waits a second for an answer and
+/// two for a connection.
+pub(crate) const SLOW: &str = "127.0.0.1:9003";
 /// Where resetmon serves.
 pub(crate) const RESETMON: &str = "127.0.0.1:9435";
 /// Workers of nginx.
@@ -44,6 +47,7 @@ http {
     scgi_temp_path scgi;
     upstream payments { server 127.0.0.1:9001; keepalive 8; }
     upstream chat { server 127.0.0.1:9002; keepalive 8; }
+    upstream slow { server 127.0.0.1:9003; keepalive 8; }
     server {
         listen 127.0.0.1:8080;
         proxy_http_version 1.1;
@@ -51,6 +55,11 @@ http {
         proxy_buffering off;
         location /api/pay { proxy_pass http://payments; }
         location /api/chat { proxy_pass http://chat; }
+        location /api/slow {
+            proxy_pass http://slow;
+            proxy_connect_timeout 2s;
+            proxy_read_timeout 1s;
+        }
     }
 }
 ";
@@ -66,11 +75,15 @@ gateways:
         upstream: payments
       - name: /api/chat
         upstream: chat
+      - name: /api/slow
+        upstream: slow
     upstreams:
       - name: payments
         endpoints: 127.0.0.1:9001
       - name: chat
         endpoints: 127.0.0.1:9002
+      - name: slow
+        endpoints: 127.0.0.1:9003
 ";
 
 /// All that runs.
@@ -102,7 +115,7 @@ impl Gateway {
 
         let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
         command
-            .args(["run", "--no-pin", "--events", "-", "--config"])
+            .args(["run", "--no-pin", "--events", "-", "--failures", "--config"])
             .arg(config);
         let agent = Agent::spawn_resetmon(netns.run_in(&mut command))?;
         let mut command = Command::new("nginx");
@@ -185,6 +198,19 @@ impl Gateway {
             [event] => Ok(event.clone()),
             [] => bail!("no reset from {peer} was reported; these were: {seen:#?}"),
             ref many => bail!("{} resets from {peer} were reported: {many:#?}", many.len()),
+        }
+    }
+
+    /// Waits for the failure without a reset of nginx's connection to `peer`.
+    pub(crate) fn nginx_failed(&self, peer: SocketAddr) -> Result<Value> {
+        let peer = peer.to_string();
+        let is = |event: &Value| event["event"] == "failure" && event["remote"] == peer;
+        let events = self.events()?;
+        let seen = events.wait(&self.netns, PATIENCE, |all| all.iter().any(is));
+        match seen.iter().filter(|event| is(event)).collect::<Vec<_>>()[..] {
+            [event] => Ok(event.clone()),
+            [] => bail!("no failure of {peer} was reported; these were: {seen:#?}"),
+            ref many => bail!("{} failures of {peer} were reported: {many:#?}", many.len()),
         }
     }
 

@@ -112,6 +112,7 @@ fn run(options: &Options) -> Result<bool> {
         .collect();
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
+        .chain(nginx::failures::TESTS)
         .chain(prometheus::TESTS)
         .chain(dashboards::TESTS)
         .chain(propagation::TESTS)

@@ -12,6 +12,8 @@ use crate::actor::{Actor, Socket};
 use crate::gateway::{CHAT, Gateway, NGINX, PAYMENTS, signal};
 use crate::scenario::Whole;
 
+pub(crate) mod failures;
+
 /// An answer that goes on for longer than it is sent.
 const HALF_AN_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 880\r\n\r\nhalf";
 /// A whole answer on a connection that stays open.
@@ -125,11 +127,20 @@ fn check(gateway: &Gateway, expected: &Expected, worker: Option<u32>) -> Result<
         ("process", "nginx"),
     ];
     gateway.counted("resetmon_process_resets_total", &labels)?;
+    let failure = match expected.cause {
+        "refused" => "refused",
+        _ => "reset",
+    };
+    ensure!(
+        event["failure"] == failure,
+        "failure is not {failure}: {event}"
+    );
+    failures::counted(gateway, failure, expected.route, expected.upstream)?;
     Ok(event)
 }
 
 /// The backend's end of a connection over which nginx has sent a request, and nginx's worker.
-fn asked(gateway: &Gateway, listener: &Socket, at: &str) -> Result<(Socket, u32)> {
+pub(crate) fn asked(gateway: &Gateway, listener: &Socket, at: &str) -> Result<(Socket, u32)> {
     listener.wait(Readiness::Input)?;
     let (accepted, nginx) = listener.accept()?;
     accepted.wait(Readiness::Input)?;
@@ -233,7 +244,7 @@ fn not_listening() -> Result<()> {
 
 /// A client connection that is kept, over which one request to `path` was answered: nginx keeps
 /// the connection to the backend too.
-fn exchanged(
+pub(crate) fn exchanged(
     gateway: &Gateway,
     listener: &Socket,
     path: &str,
@@ -251,12 +262,12 @@ fn exchanged(
     Ok((client, connection, accepted, nginx))
 }
 
-fn request(path: &str) -> String {
+pub(crate) fn request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n")
 }
 
 /// Reads a whole answer with status 200.
-fn answered(connection: &Socket) -> Result<()> {
+pub(crate) fn answered(connection: &Socket) -> Result<()> {
     let mut seen = Vec::new();
     while !seen.ends_with(b"\r\n\r\nok") {
         let bytes = connection.read(4096)?;

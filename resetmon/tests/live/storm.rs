@@ -3,7 +3,6 @@
 //! Two processes make resets as fast as two processors can. Each says how many of which kind it
 //! made, so the kernel's count and resetmon's are both held against what really happened.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -51,6 +50,18 @@ pub(crate) static TESTS: &[Whole] = &[
         run: || counts_exactly(Ipv6Addr::LOCALHOST.into(), FULL, "aggregated_full"),
     },
     Whole {
+        name: "storm_of_failures v4",
+        programs: &[],
+        natively: false,
+        run: || failures_exactly(Ipv4Addr::LOCALHOST.into(), FULL, "aggregated_full"),
+    },
+    Whole {
+        name: "storm_of_failures v6",
+        programs: &[],
+        natively: false,
+        run: || failures_exactly(Ipv6Addr::LOCALHOST.into(), LIMITED, "aggregated_storm"),
+    },
+    Whole {
         name: "storm_of_one_source v4",
         programs: &[],
         natively: false,
@@ -64,15 +75,28 @@ pub(crate) static TESTS: &[Whole] = &[
     },
 ];
 
-/// What one process made: connections that their client reset (one active reset), and connections
-/// that were refused (one passive reset, which belongs to nobody).
+/// What one process made: connections that their client reset (one active reset) or whose server
+/// left a request unanswered, and connections that were refused (one passive reset, which belongs to
+/// nobody).
 #[derive(Clone, Copy, Debug, Default)]
 struct Made {
     aborted: u64,
     refused: u64,
 }
 
-/// The process that makes resets: `stormer ADDRESS`. It begins at a line on its standard input,
+/// One request that the server reads and does not answer.
+fn unanswered(listener: &TcpListener) -> Result<()> {
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut server, _) = listener.accept()?;
+    client.write_all(&[b'r'; 64])?;
+    server.read_exact(&mut [0; 64])?;
+    drop(server);
+    ensure!(client.read(&mut [0])? == 0, "there was an answer");
+    Ok(())
+}
+
+/// The process that makes resets: `stormer ADDRESS`, or unanswered requests in the place of aborted
+/// connections: `stormer ADDRESS unanswered`. It begins at a line on its standard input,
 /// writes what it made, and lives on until that input ends, as a process of which the agent can
 /// learn its name at leisure.
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
@@ -83,8 +107,12 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     std::io::stdin().read_line(&mut line)?;
     let end = Instant::now() + LASTS;
     let mut made = Made::default();
+    let abort = match arguments.get(1) {
+        Some(_) => unanswered,
+        None => aborted,
+    };
     while Instant::now() < end {
-        aborted(&listener)?;
+        abort(&listener)?;
         made.aborted += 1;
         match TcpStream::connect(closed) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => made.refused += 1,
@@ -104,13 +132,14 @@ struct Stormer {
 }
 
 impl Stormer {
-    fn start(name: String, ip: IpAddr, netns: &Netns, folder: &TempDir) -> Result<Self> {
+    fn start(name: String, arguments: &[&str], netns: &Netns, folder: &TempDir) -> Result<Self> {
         let program = folder.path().join(&name);
         fs::hard_link(std::env::current_exe()?, &program)
             .or_else(|_| fs::copy(std::env::current_exe()?, &program).map(|_| ()))?;
         let mut command = Command::new(program);
         command
-            .args([OsStr::new(MODE), OsStr::new(&ip.to_string())])
+            .arg(MODE)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let child = netns.run_in(&mut command).spawn().context("a stormer")?;
@@ -150,63 +179,142 @@ impl Drop for Stormer {
     }
 }
 
+/// Two processes that make their events while the agent is stopped at first.
+struct Storm {
+    netns: Netns,
+    _folder: TempDir,
+    agent: Service,
+    stormers: Vec<Stormer>,
+}
+
+impl Storm {
+    /// Runs it to its end; the stormers live on.
+    fn run(config: &str, arguments: &[&str]) -> Result<Self> {
+        let (netns, folder) = (Netns::new()?, TempDir::new().context("temporary folder")?);
+        let file = folder.path().join("resetmon.yaml");
+        fs::write(&file, config)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
+        command
+            .args(["run", "--no-pin", "--failures", "--config"])
+            .arg(file);
+        let agent = Service::start(&mut command, &netns, folder.path(), "agent")?;
+        // Others on this machine may run the same: their resets are in the metrics too.
+        let me = std::process::id();
+        let mut stormers = ["a", "b"]
+            .into_iter()
+            .map(|letter| Stormer::start(format!("st{me}{letter}"), arguments, &netns, &folder))
+            .collect::<Result<Vec<_>>>()?;
+
+        agent.signal(Signal::STOP)?;
+        stormers.iter_mut().try_for_each(Stormer::go)?;
+        std::thread::sleep(STOPPED);
+        agent.signal(Signal::CONT)?;
+        stormers.iter_mut().try_for_each(Stormer::finish)?;
+        Ok(Self {
+            netns,
+            _folder: folder,
+            agent,
+            stormers,
+        })
+    }
+
+    /// What both made.
+    fn made(&self) -> Made {
+        let add = |sum: Made, one: &Stormer| Made {
+            aborted: sum.aborted + one.made.aborted,
+            refused: sum.refused + one.made.refused,
+        };
+        self.stormers.iter().fold(Made::default(), add)
+    }
+
+    /// Waits until the counter `family` is what `due` says of each process; returns the page.
+    fn settled(&self, family: &str, due: &[(&str, &str, fn(&Made) -> u64)]) -> Result<String> {
+        settled(&self.agent, &self.netns, &self.stormers, family, due)
+    }
+}
+
 /// `how` is the place in `resetmon_events_lost_total` of what comes without detail of its own.
 fn counts_exactly(ip: IpAddr, config: &str, how: &str) -> Result<()> {
-    let (netns, folder) = (Netns::new()?, TempDir::new().context("temporary folder")?);
-    let file = folder.path().join("resetmon.yaml");
-    fs::write(&file, config)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
-    command.args(["run", "--no-pin", "--config"]).arg(file);
-    let mut agent = Service::start(&mut command, &netns, folder.path(), "agent")?;
-    // Others on this machine may run the same: their resets are in the metrics too.
-    let me = std::process::id();
-    let mut stormers = ["a", "b"]
-        .into_iter()
-        .map(|letter| Stormer::start(format!("st{me}{letter}"), ip, &netns, &folder))
-        .collect::<Result<Vec<_>>>()?;
-
-    agent.signal(Signal::STOP)?;
-    stormers.iter_mut().try_for_each(Stormer::go)?;
-    std::thread::sleep(STOPPED);
-    agent.signal(Signal::CONT)?;
-    stormers.iter_mut().try_for_each(Stormer::finish)?;
-
-    let aborted: u64 = stormers.iter().map(|one| one.made.aborted).sum();
-    let refused: u64 = stormers.iter().map(|one| one.made.refused).sum();
-    let kernel = netns.resets_sent()?;
+    let mut storm = Storm::run(config, &[&ip.to_string()])?;
+    let Made { aborted, refused } = storm.made();
+    let kernel = storm.netns.resets_sent()?;
     ensure!(
         kernel == aborted + refused,
         "the kernel sent {kernel} resets for {aborted} aborted and {refused} refused connections"
     );
-    let page = settled(&agent, &netns, &stormers)?;
-    let lost = |place: &str| sum(&page, "resetmon_events_lost_total", &[("where", place)]);
-    ensure!(
-        lost(how).is_some_and(|count| count > 0),
-        "no reset came by {how}: {:?}",
-        lost(how)
-    );
+    let page = storm.settled(
+        "resetmon_process_resets_total",
+        &[
+            ("direction", "sent", |made| made.aborted),
+            ("direction", "received", |made| made.aborted + made.refused),
+        ],
+    )?;
+    came_by(&page, how)?;
     // It delivers all it has before it ends.
-    agent.stop()?;
-    let events = agent.events(&netns)?;
-    check(&events, &stormers, kernel, aborted, refused)
+    storm.agent.stop()?;
+    let events = storm.agent.events(&storm.netns)?;
+    check(&events, &storm.stormers, kernel, aborted, refused)
+}
+
+/// The same for failures without a reset, and for those with one beside them.
+fn failures_exactly(ip: IpAddr, config: &str, how: &str) -> Result<()> {
+    let mut storm = Storm::run(config, &[&ip.to_string(), "unanswered"])?;
+    let page = storm.settled(
+        "resetmon_connection_failures_total",
+        &[
+            ("failure", "empty_response", |made| made.aborted),
+            ("failure", "refused", |made| made.refused),
+        ],
+    )?;
+    came_by(&page, how)?;
+    storm.agent.stop()?;
+    let events = storm.agent.events(&storm.netns)?;
+    let failures = || events.iter().filter(|event| event["event"] == "failure");
+    let counted: u64 = failures()
+        .map(|event| event["connections"].as_u64().unwrap_or(1))
+        .sum();
+    let made = storm.made().aborted;
+    ensure!(
+        counted == made,
+        "{counted} of {made} failures in the events"
+    );
+    ensure!(
+        (failures().count() as u64) < made,
+        "all {made} failures came one by one: that was no storm"
+    );
+    Ok(())
+}
+
+/// Something came without detail of its own, in this way.
+fn came_by(page: &str, how: &str) -> Result<()> {
+    let lost = sum(page, "resetmon_events_lost_total", &[("where", how)]);
+    ensure!(
+        lost.is_some_and(|count| count > 0),
+        "no event came by {how}: {lost:?}"
+    );
+    Ok(())
 }
 
 /// The metrics, once they hold what each process made.
-fn settled(agent: &Service, netns: &Netns, stormers: &[Stormer]) -> Result<String> {
+fn settled(
+    agent: &Service,
+    netns: &Netns,
+    stormers: &[Stormer],
+    family: &str,
+    due: &[(&str, &str, fn(&Made) -> u64)],
+) -> Result<String> {
     let address = agent.address()?;
     let mut page = String::new();
     let mut wrong = String::new();
     let found = wait_for("the metrics of each process", || {
         page = http::get(netns, address, "/metrics", "text/plain")?.body;
         for Stormer { name, made, .. } in stormers {
-            for (direction, count) in [
-                ("sent", made.aborted),
-                ("received", made.aborted + made.refused),
-            ] {
-                let labels = [("process", name.as_str()), ("direction", direction)];
-                let counted = sum(&page, "resetmon_process_resets_total", &labels);
+            for (label, value, count) in due {
+                let count = count(made);
+                let labels = [("process", name.as_str()), (label, value)];
+                let counted = sum(&page, family, &labels);
                 if counted != Some(count) {
-                    wrong = format!("{name} {direction}: {counted:?} of {count}");
+                    wrong = format!("{name} {value}: {counted:?} of {count}");
                     return Ok(None);
                 }
             }
@@ -214,12 +322,10 @@ fn settled(agent: &Service, netns: &Netns, stormers: &[Stormer]) -> Result<Strin
         Ok(Some(()))
     });
     found.with_context(|| {
-        let families = [
-            "resetmon_process_resets_total{",
-            "resetmon_events_lost_total{",
-        ];
+        let families = [family, "resetmon_events_lost_total"];
         let lines = page.lines().filter(|line| {
-            families.iter().any(|family| line.starts_with(family)) && !line.ends_with(" 0")
+            let of_them = families.iter().any(|family| line.starts_with(family));
+            of_them && !line.ends_with(" 0")
         });
         format!("{wrong}; {}", lines.collect::<Vec<_>>().join(" "))
     })?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::actor::Socket;
 use crate::actor::command::DestroyState;
 use crate::actor::plain;
-use crate::expected::{ACCEPTED, LISTENER, READ, received, sent};
+use crate::expected::{ACCEPTED, LISTENER, READ, failed, received, sent};
 use crate::scenario::{ALL, BOTH, Need, Scenario};
 use crate::scene::{Pair, Scene};
 use crate::wire::flag;
@@ -87,7 +87,10 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         families: BOTH,
         needs: &[Need::Tun],
         run: syn_sent,
-        expect: &[],
+        expect: &[failed("canceled", "client", "remote")
+            .before("syn_sent")
+            .client("client")
+            .closer("killer")],
     },
     Scenario {
         name: "destroyed_listener",
