@@ -4,5 +4,6 @@ pub mod container;
 pub mod cri;
 pub mod leg;
 pub mod names;
+pub mod nat;
 pub mod peer;
 pub mod process;

@@ -53,6 +53,8 @@ pub struct Config {
     pub discovery: finder::Settings,
     /// `kubernetes`: routes and names from the cluster and the container runtime.
     pub kubernetes: Kubernetes,
+    /// `nat.conntrack`: follow translated connections to their upstream.
+    pub conntrack: bool,
     /// `gateways`: those that are described by hand.
     pub gateways: Vec<Gateway>,
 }
@@ -137,6 +139,7 @@ impl Default for Config {
             peers: Vec::new(),
             discovery: finder::Settings::default(),
             kubernetes: Kubernetes::default(),
+            conntrack: false,
             gateways: Vec::new(),
         }
     }

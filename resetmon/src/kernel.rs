@@ -5,6 +5,7 @@ pub mod attach;
 pub mod btf;
 pub mod capture;
 pub mod clock;
+pub mod conntrack;
 pub mod counters;
 pub mod decode;
 pub mod marks;

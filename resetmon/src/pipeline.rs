@@ -1,8 +1,9 @@
 //! The way of an event through the agent: record → observation → attribution → diagnosis → [`Event`].
 //!
-//! [`Pipeline`] does no input or output but for the /proc entries of processes and what else
-//! [`Surroundings`] reads; [`pump`] drives it from the ring buffer.
+//! [`Pipeline`] does no input or output but for the /proc entries of processes, what else
+//! [`Surroundings`] reads, and what it asks a [`Nat`]; [`pump`] drives it from the ring buffer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 
 use crate::attribution::leg::route_of;
+use crate::attribution::nat::Nat;
 use crate::attribution::peer::PeerNames;
 use crate::attribution::process::Processes;
 use crate::config::Config;
@@ -35,6 +37,7 @@ use crate::reset::{Cause, Owner, Reset, ResetId, RouteMatch, Twin};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
+use crate::routes::precedence;
 use crate::routes::resolve::Answer;
 use crate::routes::source::PROGRAMS;
 use crate::routes::table::{Gateway, RouteTable};
@@ -63,10 +66,14 @@ pub struct Pipeline {
     /// Gateways described by hand, and those found.
     by_hand: Vec<Gateway>,
     found: Vec<Found>,
+    /// Their pods by process, remembered past its end.
+    found_pods: HashMap<u32, Option<Arc<str>>>,
     /// Gateways as the cluster describes them.
     by_cluster: Vec<Gateway>,
     routes: RouteTable,
     peers: PeerNames,
+    /// Tells where translated connections lead.
+    nat: Option<Nat>,
     /// A process has appeared that may be a gateway.
     newcomer: bool,
     next_id: u64,
@@ -91,9 +98,11 @@ impl Pipeline {
             processes,
             by_hand: config.gateways.clone(),
             found: Vec::new(),
+            found_pods: HashMap::new(),
             by_cluster: Vec::new(),
             routes: RouteTable::new(config.gateways.clone()),
             peers: peer_names(config),
+            nat: None,
             newcomer: false,
             next_id: first_id(Anchor::now().wall.as_second()),
             malformed: 0,
@@ -110,6 +119,17 @@ impl Pipeline {
     /// Takes over the gateways that were found by themselves.
     pub fn set_found(&mut self, found: &[Found]) {
         self.found = found.to_vec();
+        let known = std::mem::take(&mut self.found_pods);
+        self.found_pods = found
+            .iter()
+            .map(|found| {
+                let known = known.get(&found.pid).cloned().flatten();
+                (
+                    found.pid,
+                    known.or_else(|| self.processes.pod_uid(found.pid)),
+                )
+            })
+            .collect();
         self.build_routes();
     }
 
@@ -131,6 +151,11 @@ impl Pipeline {
         self.processes.learn_names(pods);
     }
 
+    /// Takes over whom to ask where translated connections lead.
+    pub fn set_nat(&mut self, nat: Option<Nat>) {
+        self.nat = nat;
+    }
+
     /// Told when a container of a pod has no name yet, so that its runtime can be asked.
     #[must_use]
     pub fn names_wanted(&self) -> Arc<Notify> {
@@ -138,26 +163,8 @@ impl Pipeline {
     }
 
     fn build_routes(&mut self) {
-        let mut gateways = self.by_hand.clone();
-        let is_of = |found: &Found, gateway: &Gateway| {
-            let mut patterns = gateway.processes.iter();
-            patterns.any(|pattern| pattern.is_executable(&found.exe))
-        };
-        for gateway in &mut gateways {
-            // Where its processes are known, they say how it resolves names, if with one voice.
-            let own = self.found.iter().filter(|found| is_of(found, gateway));
-            let mut resolvers = own.map(|found| &found.gateway.resolver);
-            if let Some(resolver) = resolvers.next()
-                && resolvers.all(|other| other == resolver)
-            {
-                gateway.resolver.clone_from(resolver);
-            }
-        }
-        // What the operator describes by hand is not described twice.
-        let by_hand = |found: &Found| self.by_hand.iter().any(|gateway| is_of(found, gateway));
-        let found = self.found.iter().filter(|found| !by_hand(found));
-        gateways.extend(found.map(|found| found.gateway.clone()));
-        gateways.extend(self.by_cluster.iter().cloned());
+        let pod_of = |pid| self.found_pods.get(&pid).cloned().flatten();
+        let gateways = precedence::merged(&self.by_hand, &self.by_cluster, &self.found, pod_of);
         self.routes = RouteTable::new(gateways).with_addresses_of(&self.routes);
     }
 
@@ -305,14 +312,16 @@ impl Pipeline {
             closer,
             route,
             peer,
+            translated,
         } = self.attribute(&observation);
         let mut diagnosis = diagnose(&observation);
+        let mut facts: Vec<String> = translated.into_iter().collect();
         if packets == 1 {
-            let facts = self.overload(&observation, diagnosis.cause);
-            // The last fact is the one that decided.
-            let at = diagnosis.evidence.len().saturating_sub(1);
-            diagnosis.evidence.splice(at..at, facts);
+            facts.extend(self.overload(&observation, diagnosis.cause));
         }
+        // The last fact is the one that decided.
+        let at = diagnosis.evidence.len().saturating_sub(1);
+        diagnosis.evidence.splice(at..at, facts);
         Reset {
             id,
             time: self.wall(observation.time),
@@ -331,7 +340,7 @@ impl Pipeline {
 
     /// The failure that `failed` is, if it is one.
     fn fail(&mut self, failed: Failed, count: u64) -> Option<Failure> {
-        let (kind, evidence) = judge(&failed)?;
+        let (kind, mut evidence) = judge(&failed)?;
         let Failed {
             ended,
             unanswered,
@@ -342,7 +351,10 @@ impl Pipeline {
             closer,
             route,
             peer,
+            translated,
         } = self.attribute(&observation);
+        let at = evidence.len().saturating_sub(1);
+        evidence.splice(at..at, translated);
         Some(Failure {
             id: self.name(),
             time: self.wall(observation.time),
@@ -377,11 +389,12 @@ impl Pipeline {
             .as_ref()
             .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
             .and_then(|task| owner_of(&mut self.processes, task));
-        let route = route_of(&self.routes, observation, owner.as_ref());
+        let (route, translated) = self.route(observation, owner.as_ref());
         let host = route.as_ref().and_then(|route| route.host.as_ref());
         Attributed {
             peer: self.peers.name(observation.remote.ip(), host),
             route,
+            translated,
             owner,
             closer,
         }
@@ -393,6 +406,30 @@ impl Pipeline {
         let folder = task.and_then(|task| self.processes.memory_folder(task));
         let now = since_boot();
         facts(&self.surroundings.overload(o, cause, folder.as_deref(), now))
+    }
+
+    /// Where the connection stands, and what tells it if that is a translation.
+    fn route(
+        &mut self,
+        observation: &Observation,
+        owner: Option<&Owner>,
+    ) -> (Option<RouteMatch>, Option<String>) {
+        let nat = &mut self.nat;
+        let standing = route_of(&self.routes, observation, owner, |question| {
+            nat.as_mut().map_or_else(Arc::default, |nat| {
+                nat.destinations(question, observation.time)
+            })
+        });
+        let Some(standing) = standing else {
+            return (None, None);
+        };
+        let translated = standing.translated.map(|to| {
+            format!(
+                "the connection was translated (NAT) from {} to {to}, which tells the upstream",
+                observation.remote
+            )
+        });
+        (Some(standing.route), translated)
     }
 
     fn wall(&mut self, time: Duration) -> jiff::Timestamp {
@@ -410,6 +447,8 @@ struct Attributed {
     closer: Option<Owner>,
     route: Option<RouteMatch>,
     peer: Arc<str>,
+    /// What tells the route, if that is a translation.
+    translated: Option<String>,
 }
 
 /// True for an executable by whose name gateways go; the sources then judge by more.

@@ -23,6 +23,7 @@ pub mod kubernetes;
 pub mod naming;
 pub mod nginx;
 pub mod notes;
+pub mod precedence;
 pub mod resolve;
 pub mod source;
 pub mod static_file;

@@ -1,20 +1,38 @@
 //! Route and leg of a reset, from its connection and owner.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::nat::Question;
+use crate::kernel::conntrack::Tuple;
 use crate::kernel::observation::{KnownBy, Observation, Role};
-use crate::reset::{Owner, RouteMatch};
+use crate::reset::{Leg, Owner, RouteMatch};
 use crate::routes::table::{Connection, RouteTable};
 
-/// Gateway, route, upstream and leg of what `observation` shows; `None` if no gateway is concerned.
+/// Where a connection stands in a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Gateway, route, upstream and leg.
+    pub route: RouteMatch,
+    /// Where the connection really led, if that alone told the upstream.
+    pub translated: Option<SocketAddr>,
+}
+
+/// Where the connection of `observation` stands; `None` if no gateway is concerned.
+///
+/// The connection's own address goes first. Where it is no upstream's, `translations` is asked
+/// where the connection was led on its way, from the first translation to the last.
 #[must_use]
 pub fn route_of(
     table: &RouteTable,
     observation: &Observation,
     owner: Option<&Owner>,
-) -> Option<RouteMatch> {
+    translations: impl FnOnce(Question) -> Arc<[SocketAddr]>,
+) -> Option<Standing> {
     let role = observation
         .role
         .or_else(|| owner.and_then(|owner| role_of(owner.known_by)));
-    table.lookup(&Connection {
+    let connection = Connection {
         process: owner.map(|owner| &*owner.process),
         netns: observation.netns,
         role,
@@ -24,6 +42,31 @@ pub fn route_of(
             .since_opened
             .or(observation.age)
             .map(|ago| observation.time.saturating_sub(ago)),
+    };
+    let by_own = table.lookup(&connection)?;
+    if let Some(owner) = owner.filter(|_| by_own.leg == Leg::Upstream && by_own.upstream.is_empty())
+    {
+        let translations = translations(Question {
+            netns: observation.netns,
+            pid: owner.process.pid,
+            tuple: Tuple::new(observation.local, observation.remote),
+        });
+        for remote in translations.iter().copied() {
+            let led = Connection {
+                remote,
+                ..connection
+            };
+            if let Some(route) = table.lookup(&led).filter(|led| !led.upstream.is_empty()) {
+                return Some(Standing {
+                    route,
+                    translated: Some(remote),
+                });
+            }
+        }
+    }
+    Some(Standing {
+        route: by_own,
+        translated: None,
     })
 }
 
@@ -190,14 +233,128 @@ mod tests {
             (None, None, high, "192.0.2.1:7", "-"),
         ] {
             let owner = owned.map(|(name, known_by)| owner(name, known_by));
-            let found = route_of(&table(), &observation(role, local, remote), owner.as_ref());
-            let found = found.map_or("-".to_owned(), |found| {
-                format!(
-                    "{} {} {} {}",
-                    found.gateway, found.leg, found.route, found.upstream
-                )
-            });
-            assert_eq!(found, expected, "{role:?} {owned:?} {local} {remote}");
+            let observation = observation(role, local, remote);
+            let found = route_of(&table(), &observation, owner.as_ref(), |_| Arc::default());
+            assert_eq!(
+                shown(found),
+                expected,
+                "{role:?} {owned:?} {local} {remote}"
+            );
         }
+    }
+
+    fn shown(found: Option<Standing>) -> String {
+        found.map_or("-".to_owned(), |Standing { route, translated }| {
+            let translated = translated.map(|to| format!(" > {to}")).unwrap_or_default();
+            format!(
+                "{} {} {} {}{translated}",
+                route.gateway, route.leg, route.route, route.upstream
+            )
+        })
+    }
+
+    #[test]
+    fn a_translation_is_asked_for_where_the_own_address_tells_no_upstream() {
+        let client = Some(Role::Client);
+        let (connect, accept) = (KnownBy::Connect, KnownBy::Accept);
+        let (virtual_ip, backend, high) = ("198.51.100.1:80", "10.0.0.9:7000", "10.0.0.5:50000");
+        let elsewhere = "192.0.2.9:7000";
+        for (role, owned, local, remote, translations, expected) in [
+            // Its own address goes first, whatever it is translated to.
+            (
+                client,
+                ("nginx", connect),
+                high,
+                backend,
+                None,
+                "edge upstream / app",
+            ),
+            (
+                client,
+                ("nginx", connect),
+                high,
+                virtual_ip,
+                Some(vec![backend]),
+                "edge upstream / app > 10.0.0.9:7000",
+            ),
+            // Translated twice: the first that is an upstream's.
+            (
+                client,
+                ("nginx", connect),
+                high,
+                virtual_ip,
+                Some(vec![elsewhere, backend]),
+                "edge upstream / app > 10.0.0.9:7000",
+            ),
+            (
+                None,
+                ("nginx", connect),
+                high,
+                virtual_ip,
+                Some(vec![backend, elsewhere]),
+                "edge upstream / app > 10.0.0.9:7000",
+            ),
+            // No guess.
+            (
+                client,
+                ("nginx", connect),
+                high,
+                virtual_ip,
+                Some(vec![]),
+                "edge upstream  ",
+            ),
+            (
+                client,
+                ("nginx", connect),
+                high,
+                virtual_ip,
+                Some(vec![elsewhere]),
+                "edge upstream  ",
+            ),
+            // Nothing to ask: a client's leg, a role that is not known, another program.
+            (
+                Some(Role::Server),
+                ("nginx", accept),
+                high,
+                virtual_ip,
+                None,
+                "edge downstream  ",
+            ),
+            (
+                None,
+                ("nginx", KnownBy::Existing),
+                high,
+                virtual_ip,
+                None,
+                "edge none  ",
+            ),
+            (client, ("curl", connect), high, virtual_ip, None, "-"),
+        ] {
+            let owner = owner(owned.0, owned.1);
+            let observation = observation(role, local, remote);
+            let mut asked = None;
+            let found = route_of(&table(), &observation, Some(&owner), |question| {
+                asked = Some(question);
+                let list = translations.clone().unwrap_or_default();
+                list.into_iter().map(|text| text.parse().unwrap()).collect()
+            });
+            let what = format!("{role:?} {owned:?} {local} {remote} {translations:?}");
+            assert_eq!(shown(found), expected, "{what}");
+            let expected = translations.map(|_| Question {
+                netns: 1,
+                pid: 1,
+                tuple: Tuple::new(local.parse().unwrap(), remote.parse().unwrap()),
+            });
+            assert_eq!(asked, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn without_a_process_nobody_is_asked() {
+        let observation = observation(Some(Role::Client), "10.0.0.5:50000", "198.51.100.1:80");
+        let found = route_of(&table(), &observation, None, |question| {
+            panic!("{question:?}")
+        });
+        assert_eq!(found, None);
     }
 }

@@ -82,6 +82,14 @@ impl Processes {
         self.names.learn(pods);
     }
 
+    /// The uid of the pod that process `pid` runs in now; `None` outside pods.
+    #[must_use]
+    pub fn pod_uid(&self, pid: u32) -> Option<Arc<str>> {
+        let path = self.proc_root.join(pid.to_string()).join("cgroup");
+        let text = std::fs::read_to_string(path).ok()?;
+        container_of(&text).container?.pod_uid
+    }
+
     /// Told when a container of a pod has no name yet.
     #[must_use]
     pub fn names_wanted(&self) -> Arc<Notify> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::kernel::attach;
 use crate::kernel::capture::{Kernel, check_privilege};
+use crate::kernel::conntrack::{self, ConntrackError};
 use crate::kernel::object::OBJECT;
 use crate::kernel::pin::{self, PinDir, PinError};
 use crate::kernel::privilege::{self, NEEDS};
@@ -80,6 +81,7 @@ pub fn main(args: &Args) -> ExitCode {
     let kernel = types(&mut checks);
     let privileged = privileges(&mut checks);
     checks.push(pins(&PinDir::check(Path::new(pin::DEFAULT_DIR))));
+    checks.push(nat(&conntrack::check()));
     match kernel {
         Some(kernel) if privileged => probes(&mut checks, kernel),
         _ => checks.push(
@@ -200,6 +202,25 @@ fn pins(usable: &Result<(), PinError>) -> Check {
             "resets between the end of one `resetmon run` and the start of the next",
             "mount -t bpf bpf /sys/fs/bpf, or name a directory that is writable with --pin-dir",
         ),
+    }
+}
+
+/// Whether `nat.conntrack` would work. It is off unless asked for, so nothing is degraded.
+fn nat(usable: &Result<(), ConntrackError>) -> Check {
+    let unused = |found: String| Check {
+        grade: Grade::Unused,
+        ..Check::ok("nat", "conntrack", found)
+    };
+    match usable {
+        Ok(()) => Check::ok(
+            "nat",
+            "conntrack",
+            "tells where translated connections lead, with `nat.conntrack: true`",
+        ),
+        Err(error @ ConntrackError::Absent) => unused(error.to_string()),
+        Err(error) => unused(format!(
+            "{error}; without it `nat.conntrack: true` tells no upstream of translated connections"
+        )),
     }
 }
 
@@ -370,6 +391,28 @@ fn json(checks: &[Check], worst: Grade) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn conntrack_that_cannot_be_asked_degrades_nothing() {
+        for (usable, grade, part) in [
+            (Ok(()), Grade::Ok, "nat.conntrack: true"),
+            (
+                Err(ConntrackError::Absent),
+                Grade::Unused,
+                "tracks no connections",
+            ),
+            (Err(ConntrackError::Denied), Grade::Unused, "CAP_NET_ADMIN"),
+            (
+                Err(ConntrackError::Failed("out of luck".to_owned())),
+                Grade::Unused,
+                "out of luck",
+            ),
+        ] {
+            let check = nat(&usable);
+            assert_eq!(check.grade, grade);
+            assert!(check.found.contains(part), "{check:?}");
+        }
+    }
 
     #[test]
     fn lockdown_modes() {

@@ -1,5 +1,5 @@
 //! What the routes and names of a running command follow: gateways that come and go, host names,
-//! the cluster, and the container runtime.
+//! the cluster, the container runtime, and connections that are translated on their way.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -10,7 +10,9 @@ use caps::Capability;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::session;
 use crate::attribution::cri;
+use crate::attribution::nat::{self, Nat};
 use crate::config::Config;
 use crate::kernel::privilege;
 use crate::pipeline::Pipeline;
@@ -32,6 +34,9 @@ pub(super) struct Gateways {
     names: Option<Follower>,
     cluster: Option<Cluster>,
     containers: Option<cri::Runtime>,
+    /// Until the pipeline has it.
+    nat: Option<Nat>,
+    nat_status: Option<Arc<nat::Status>>,
     found: Arc<Vec<Found>>,
     /// What was said of the gateway with this main process.
     told: HashMap<u32, String>,
@@ -52,15 +57,18 @@ pub(super) enum Change {
 }
 
 impl Gateways {
-    /// Starts to look for gateways, where the configuration wants it.
+    /// Starts to look for gateways and for translated connections, where the configuration wants it.
     ///
-    /// To be called before the capabilities are given up that entering a network namespace takes.
+    /// To be called before the capabilities are given up that these take.
     pub(super) fn start(config: &Config) -> Self {
+        let nat = follow_nat(config);
         Self {
             finder: finder(config),
             names: names(config),
             cluster: None,
             containers: None,
+            nat_status: nat.as_ref().map(Nat::status),
+            nat,
             found: Arc::default(),
             told: HashMap::new(),
             unresolved: HashSet::new(),
@@ -70,9 +78,10 @@ impl Gateways {
     /// Takes over what the first look finds, unless that takes long, and starts to follow host
     /// names, cluster and container runtime; needs a running event loop.
     pub(super) async fn first_look(&mut self, config: &Config, pipeline: &mut Pipeline) {
+        pipeline.set_nat(self.nat.take());
         if config.kubernetes.enabled {
             let runtime = Handle::current();
-            self.cluster = Some(kubernetes::spawn(&runtime, cluster(config)));
+            self.cluster = start_cluster(config);
             let sockets = cri::SOCKETS.iter().map(PathBuf::from).collect();
             let wanted = pipeline.names_wanted();
             self.containers = Some(cri::spawn(
@@ -154,6 +163,17 @@ impl Gateways {
         &self.found
     }
 
+    /// What the cluster does not say, and why.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let view = self.cluster.as_ref().map(Cluster::view);
+        view.map_or_else(Vec::new, |view| view.not_understood.clone())
+    }
+
+    /// How following translated connections goes; `None` where it is not wanted.
+    pub(super) fn nat_status(&self) -> Option<Arc<nat::Status>> {
+        self.nat_status.clone()
+    }
+
     /// Follows the host names of the routes as they are now.
     pub(super) fn reload(&mut self, pipeline: &Pipeline) {
         if let Some(names) = &self.names {
@@ -220,15 +240,15 @@ pub(super) fn wanted(routes: &RouteTable, found: &[Found]) -> Wanted {
     }
 }
 
-/// How to reach the cluster, if there is one.
-fn cluster(config: &Config) -> kubernetes::Settings {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy();
-    kubernetes::Settings::from_environment(
-        config.kubernetes.node.as_deref(),
-        |name| std::env::var(name).ok(),
-        &host,
-    )
+/// Starts to follow the cluster.
+fn start_cluster(config: &Config) -> Option<Cluster> {
+    match kubernetes::start(session::cluster(config)) {
+        Ok(cluster) => Some(cluster),
+        Err(error) => {
+            tracing::warn!("Kubernetes is not asked: {error}");
+            None
+        }
+    }
 }
 
 /// One line on a gateway.
@@ -254,7 +274,7 @@ fn finder(config: &Config) -> Option<Finder> {
     if !settings.enabled {
         return None;
     }
-    let give_up = give_up(config, "to read routes");
+    let give_up = give_up(entering(config), "read routes");
     match Finder::start(PathBuf::from("/proc"), settings, give_up) {
         Ok(finder) => Some(finder),
         Err(error) => {
@@ -265,7 +285,8 @@ fn finder(config: &Config) -> Option<Finder> {
 }
 
 fn names(config: &Config) -> Option<Follower> {
-    match Follower::start(PathBuf::from("/proc"), give_up(config, "to look names up")) {
+    let give_up = give_up(entering(config), "look names up");
+    match Follower::start(PathBuf::from("/proc"), give_up) {
         Ok(follower) => Some(follower),
         Err(error) => {
             tracing::warn!("host names of upstreams are not looked up: {error}");
@@ -274,16 +295,40 @@ fn names(config: &Config) -> Option<Follower> {
     }
 }
 
-/// Gives up the capabilities that a thread does not need for its work.
-fn give_up(config: &Config, work: &'static str) -> impl FnOnce() + Send + use<> {
-    let more: &[Capability] = if config.discovery.enter_network_namespaces {
+fn follow_nat(config: &Config) -> Option<Nat> {
+    if !config.conntrack {
+        return None;
+    }
+    let enter = config.discovery.enter_network_namespaces;
+    let more: &[Capability] = if enter {
+        &[Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN]
+    } else {
+        &[Capability::CAP_NET_ADMIN]
+    };
+    let give_up = give_up(more, "ask conntrack");
+    match Nat::start(PathBuf::from("/proc"), enter, give_up) {
+        Ok(nat) => Some(nat),
+        Err(error) => {
+            tracing::warn!("translated connections (nat.conntrack) are not followed: {error}");
+            None
+        }
+    }
+}
+
+/// What entering a network namespace takes, where that is wanted.
+fn entering(config: &Config) -> &'static [Capability] {
+    if config.discovery.enter_network_namespaces {
         &[Capability::CAP_SYS_ADMIN]
     } else {
         &[]
-    };
+    }
+}
+
+/// Leaves a thread, whose work is `what`, with `more` than every thread keeps.
+fn give_up(more: &'static [Capability], what: &'static str) -> impl FnOnce() + Send {
     move || {
         if let Err(error) = privilege::reduce_to(more) {
-            tracing::warn!("capabilities that are not needed {work} are kept: {error}");
+            tracing::warn!("capabilities that are not needed to {what} are kept: {error}");
         }
     }
 }

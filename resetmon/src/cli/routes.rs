@@ -1,8 +1,10 @@
-//! `resetmon routes`: the routes as read from the gateways, and what was not understood.
+//! `resetmon routes`: the routes as read from the gateways and the cluster, and what was not
+//! understood.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,15 +12,20 @@ use serde::Serialize;
 
 use super::gateways::wanted;
 use super::session;
+use crate::attribution::process::Processes;
 use crate::config::Config;
 use crate::export::terminal::columns;
 use crate::pipeline::since_boot;
 use crate::routes::discovery::{Discovery, Found};
+use crate::routes::kubernetes::{self, Access, ClusterView};
+use crate::routes::precedence;
 use crate::routes::resolve::follower::Follower;
 use crate::routes::source;
 use crate::routes::table::{Gateway, Route, RouteTable};
 use crate::text::printable;
 
+/// How long the cluster may take to list everything.
+const CLUSTER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the look-ups of all host names may take.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -38,15 +45,16 @@ pub struct Args {
 
 /// Reads the routes of every gateway once and prints them.
 ///
-/// Errors: the configuration file is wrong, or `/proc` cannot be listed.
+/// Errors: the configuration file is wrong, `/proc` cannot be listed, or no thread be started.
 pub fn main(args: &Args) -> anyhow::Result<()> {
     let config = session::load_config(args.config.as_deref())?;
-    let (found, warnings) = session::block_on(async {
-        let found = look(&config).await?;
-        let warnings = warnings(&config, &found).await?;
-        Ok((found, warnings))
+    let (found, view, warnings) = session::block_on(async {
+        let (found, view) = tokio::join!(look(&config), ask_cluster(&config));
+        let (found, view) = (found?, view?);
+        let warnings = warnings(&config, &view, &found).await?;
+        Ok((found, view, warnings))
     })?;
-    let views = views(&config, &found, args.gateway.as_deref());
+    let views = views(&config, &view, &found, args.gateway.as_deref());
     let text = if args.json {
         serde_json::to_string_pretty(&views)? + "\n"
     } else {
@@ -67,6 +75,24 @@ async fn look(config: &Config) -> anyhow::Result<Vec<Found>> {
     let mut discovery = Discovery::new(PathBuf::from("/proc"), source::all(), overrides);
     discovery.look().await?;
     Ok(discovery.found())
+}
+
+/// What the cluster says, as far as it says it in time.
+async fn ask_cluster(config: &Config) -> anyhow::Result<Arc<ClusterView>> {
+    let settings = session::cluster(config);
+    if settings.access == Access::None {
+        return Ok(Arc::default());
+    }
+    let mut cluster = kubernetes::start(settings).context("the cluster cannot be asked")?;
+    let complete = async { while !cluster.next().await.complete {} };
+    if tokio::time::timeout(CLUSTER_LIMIT, complete).await.is_ok() {
+        return Ok(cluster.view());
+    }
+    let mut view = ClusterView::clone(&cluster.view());
+    view.not_understood.push(format!(
+        "Kubernetes: the API server did not list everything within {CLUSTER_LIMIT:?}"
+    ));
+    Ok(Arc::new(view))
 }
 
 /// One gateway, as it is shown.
@@ -99,7 +125,12 @@ struct UpstreamView {
     endpoints: Vec<String>,
 }
 
-fn views(config: &Config, found: &[Found], filter: Option<&str>) -> Vec<View> {
+fn views(
+    config: &Config,
+    cluster: &ClusterView,
+    found: &[Found],
+    filter: Option<&str>,
+) -> Vec<View> {
     let by_hand = config.gateways.iter().map(|gateway| View {
         kind: "configuration",
         origin: "section `gateways` of the configuration".to_owned(),
@@ -112,7 +143,13 @@ fn views(config: &Config, found: &[Found], filter: Option<&str>) -> Vec<View> {
         error: found.error.as_deref().map(safe),
         ..view(&found.gateway)
     });
+    let by_cluster = cluster.gateways.iter().map(|gateway| View {
+        kind: "kubernetes",
+        origin: "API server of the cluster".to_owned(),
+        ..view(gateway)
+    });
     by_hand
+        .chain(by_cluster)
         .chain(found)
         .filter(|view| filter.is_none_or(|text| view.gateway.contains(text)))
         .collect()
@@ -151,11 +188,16 @@ fn view(gateway: &Gateway) -> View {
     }
 }
 
-/// Where the gateways together cannot be told apart.
-async fn warnings(config: &Config, found: &[Found]) -> anyhow::Result<Vec<String>> {
-    let of_found = found.iter().map(|found| found.gateway.clone());
-    let gateways = config.gateways.iter().cloned().chain(of_found);
-    let gateways = gateways.map(|gateway| Gateway {
+/// What the cluster does not say, and where the gateways together cannot be told apart.
+async fn warnings(
+    config: &Config,
+    cluster: &ClusterView,
+    found: &[Found],
+) -> anyhow::Result<Vec<String>> {
+    let processes = Processes::new(PathBuf::from("/proc"), 1);
+    let pod_of = |pid| processes.pod_uid(pid);
+    let gateways = precedence::merged(&config.gateways, &cluster.gateways, found, pod_of);
+    let gateways = gateways.into_iter().map(|gateway| Gateway {
         not_understood: Vec::new(),
         ..gateway
     });
@@ -164,7 +206,9 @@ async fn warnings(config: &Config, found: &[Found]) -> anyhow::Result<Vec<String
         .context("no thread can be started to look host names up")?;
     let answers = follower.once(wanted(&table, found), RESOLVE_LIMIT).await;
     let table = table.with_addresses(&answers, since_boot());
-    Ok(table.warnings().iter().map(|text| safe(text)).collect())
+    let texts = cluster.not_understood.iter().cloned();
+    let texts = texts.chain(table.warnings());
+    Ok(texts.map(|text| safe(&text)).collect())
 }
 
 /// Names come from files of others: nothing in them steers a terminal.

@@ -1,13 +1,11 @@
 //! `resetmon run`: the agent.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 use gateway_ebpf_common::layout::Switches;
@@ -22,24 +20,23 @@ use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
 use crate::config::{Config, EventsPath};
 use crate::event::Event;
-use crate::export::http::{self, GatewayStatus, Pages, ProbeStatus, StatusPage, Web};
+use crate::export::http::{self, Pages, Web};
 use crate::export::json::to_event_line;
 use crate::export::lines::LineWriter;
-use crate::export::metrics::{Format, Limits, Metrics};
+use crate::export::metrics::{Limits, Metrics};
 use crate::kernel::attach::{Attached, Stay};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
 use crate::kernel::pin::{self, PinDir, PinError};
-use crate::kernel::probes::{Outcome, Verdict};
-use crate::kernel::refusals::Refusals;
 use crate::kernel::ring::{self, Ring};
-use crate::kernel::tally::Tallies;
 use crate::overflow::Kind;
 use crate::pipeline::{Pipeline, pump};
-use crate::reconcile::{Reconciler, Summary, Tracing};
+use crate::reconcile::{Reconciler, Tracing};
 use crate::reset::{Reset, Sender};
-use crate::routes::discovery::Found;
-use crate::routes::table::RouteTable;
+
+mod pages;
+
+use pages::AgentPages;
 
 /// Options of `resetmon run`.
 #[derive(Debug, clap::Args)]
@@ -117,12 +114,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         refusals,
         metrics.clone(),
         events.as_ref(),
+        gateways.nat_status(),
     ));
-    let (stop, server) = serve(
-        listener,
-        Arc::clone(&page) as Arc<dyn Pages>,
-        Arc::clone(&web),
-    );
+    let pages = Arc::clone(&page) as Arc<dyn Pages>;
+    let (stop, server) = serve(listener, pages, Arc::clone(&web));
     tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 
     let reconciler = RefCell::new(Reconciler::new(tracing_by(&switches, &attached)));
@@ -137,46 +132,46 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     let take = |event: Event| books.enter(&event);
     gateways.first_look(&config, &mut pipeline).await;
-    page.show_gateways(gateways.found(), pipeline.routes());
+    page.show_gateways(&gateways, pipeline.routes());
     loop {
         tokio::select! {
-            request = signals.next() => match request {
-                Request::Stop => break,
-                Request::Reload => {
-                    web.reload();
-                    session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
-                    gateways.reload(&pipeline);
+                    request = signals.next() => match request {
+                        Request::Stop => break,
+                        Request::Reload => {
+                            web.reload();
+                            session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
+                            gateways.reload(&pipeline);
+                        }
+                    },
+                    tick = look.tick() => {
+                        tick.context(TIMER)?;
+                        overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
+                    }
+                    progress = rounds.next() => match progress {
+                        Progress::Read(readings) => {
+                            reconciler.borrow_mut().open_round(&readings);
+                            pipeline.learn_counters(&readings);
+                            drain(&mut ring, batches, &mut pipeline, take).await;
+                            overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
+                            rounds.read_again(reconciler.borrow_mut().caught_up());
+                        }
+                        Progress::ReadAgain(readings) => {
+                            let mut reconciler = reconciler.borrow_mut();
+                            reconciler.close_round(&readings);
+                            rounds.rest(reconciler.is_doubtful());
+                            page.show(&reconciler, &attached);
+                        }
+                    },
+                    change = gateways.next() => {
+                        gateways.apply(change, &mut pipeline);
+        page.show_gateways(&gateways, pipeline.routes());
+                    }
+                    result = pump(&mut ring, &mut pipeline, take) => {
+                        result.context("the ring buffer cannot be read")?;
+                        metrics.set_malformed(pipeline.malformed());
+                        gateways.nudge(&mut pipeline);
+                    }
                 }
-            },
-            tick = look.tick() => {
-                tick.context(TIMER)?;
-                overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
-            }
-            progress = rounds.next() => match progress {
-                Progress::Read(readings) => {
-                    reconciler.borrow_mut().open_round(&readings);
-                    pipeline.learn_counters(&readings);
-                    drain(&mut ring, batches, &mut pipeline, take).await;
-                    overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
-                    rounds.read_again(reconciler.borrow_mut().caught_up());
-                }
-                Progress::ReadAgain(readings) => {
-                    let mut reconciler = reconciler.borrow_mut();
-                    reconciler.close_round(&readings);
-                    rounds.rest(reconciler.is_doubtful());
-                    page.show(&reconciler, &attached);
-                }
-            },
-            change = gateways.next() => {
-                gateways.apply(change, &mut pipeline);
-                page.show_gateways(gateways.found(), pipeline.routes());
-            }
-            result = pump(&mut ring, &mut pipeline, take) => {
-                result.context("the ring buffer cannot be read")?;
-                metrics.set_malformed(pipeline.malformed());
-                gateways.nudge(&mut pipeline);
-            }
-        }
     }
     say_farewell(attached.stay());
     ring.drain(|record| pipeline.feed(record, take));
@@ -377,186 +372,5 @@ impl Books<'_> {
             self.reconciler.borrow_mut().record_sent(netns, packets);
         }
         self.page.resets.fetch_add(packets, Ordering::Relaxed);
-    }
-}
-
-/// What the HTTP side shows.
-struct AgentPages {
-    started: Instant,
-    metrics: Metrics,
-    tallies: Arc<Tallies>,
-    /// `None` where they are not counted.
-    refusals: Option<Refusals>,
-    lost_lines: Option<Arc<AtomicU64>>,
-    resets: AtomicU64,
-    failures: AtomicU64,
-    verdict: &'static str,
-    lost: Vec<String>,
-    probes: Vec<ProbeStatus>,
-    gateways: Mutex<Vec<GatewayStatus>>,
-    host_names: Mutex<Vec<String>>,
-    sent: Mutex<Option<Summary>>,
-}
-
-impl AgentPages {
-    fn new(
-        attached: &Attached,
-        tallies: Arc<Tallies>,
-        refusals: Refusals,
-        metrics: Metrics,
-        events: Option<&LineWriter>,
-    ) -> Self {
-        let (verdict, lost) = match attached.verdict() {
-            Verdict::Ok => ("ok", Vec::new()),
-            Verdict::Degraded(lost) => ("degraded", lost),
-            Verdict::Unusable(why) => ("unusable", why),
-        };
-        let mut probes = Vec::new();
-        for (probe, outcome) in attached.outcomes() {
-            let is_attached = *outcome == Outcome::Attached;
-            // 0 is for what is missed.
-            if *outcome != Outcome::NotNeeded {
-                metrics.set_probe(probe.name, is_attached);
-            }
-            probes.push(ProbeStatus {
-                name: probe.name.to_owned(),
-                attached: is_attached,
-                detail: match outcome {
-                    Outcome::Attached => probe.purpose.to_owned(),
-                    Outcome::NotNeeded => probe.not_needed().to_owned(),
-                    Outcome::Missing => "this kernel does not have it".to_owned(),
-                    Outcome::Refused(why) => format!("refused: {why}"),
-                },
-            });
-        }
-        Self {
-            started: Instant::now(),
-            metrics,
-            tallies,
-            refusals: attached.has("refused").then_some(refusals),
-            lost_lines: events.map(LineWriter::lost_handle),
-            resets: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            verdict,
-            lost,
-            probes,
-            gateways: Mutex::default(),
-            host_names: Mutex::default(),
-            sent: Mutex::new(None),
-        }
-    }
-
-    /// Takes over which gateways were found, and what is wrong with the names of their routes.
-    fn show_gateways(&self, found: &[Found], routes: &RouteTable) {
-        let status = |found: &Found| GatewayStatus {
-            gateway: found.gateway.name.to_string(),
-            pid: found.pid,
-            routes: found.gateway.routes.len(),
-            upstreams: found.gateway.upstreams.len(),
-            origin: found.origin.clone(),
-            error: found.error.clone(),
-        };
-        let gateways = found.iter().map(status).collect();
-        *self.gateways.lock().unwrap_or_else(PoisonError::into_inner) = gateways;
-        *self
-            .host_names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = routes.about_hosts();
-    }
-
-    /// Takes over what the comparison with the kernel came to.
-    fn show(&self, reconciler: &Reconciler, attached: &Attached) {
-        for (counter, total) in reconciler.kernel_totals() {
-            self.metrics.set_kernel_resets(counter.name(), total);
-        }
-        for (probe, total) in attached.recursion_misses() {
-            self.metrics.set_recursion_misses(probe, total);
-        }
-        let summary = reconciler.summary();
-        if summary.settled {
-            self.metrics.set_unaccounted(summary.unaccounted);
-        }
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
-    }
-
-    /// Totals that are kept elsewhere, by place.
-    fn lost_totals(&self) -> Vec<(&'static str, u64)> {
-        let mut totals: Vec<(&'static str, u64)> = match self.tallies.read() {
-            Ok(tallies) => tallies
-                .into_iter()
-                .filter(|(tally, _)| tally.is_loss())
-                .map(|(tally, total)| (tally.name(), total))
-                .collect(),
-            Err(error) => {
-                tracing::warn!("the programs' counters cannot be read: {error}");
-                Vec::new()
-            }
-        };
-        if let Some(lines) = &self.lost_lines {
-            totals.push(("events", lines.load(Ordering::Relaxed)));
-        }
-        totals
-    }
-}
-
-impl Pages for AgentPages {
-    fn metrics(&self, format: Format) -> String {
-        for (place, total) in self.lost_totals() {
-            self.metrics.set_events_lost(place, total);
-        }
-        match self.refusals.as_ref().map(Refusals::read) {
-            Some(Ok(refused)) => {
-                for (reason, total) in refused {
-                    self.metrics.set_refused(reason, total);
-                }
-            }
-            Some(Err(error)) => tracing::warn!("refused resets cannot be read: {error}"),
-            None => {}
-        }
-        let mut page = String::new();
-        if let Err(error) = self.metrics.encode(format, &mut page) {
-            // Only a String out of memory could fail to be written to.
-            tracing::error!("the metrics page could not be written: {error}");
-        }
-        page
-    }
-
-    fn status(&self) -> StatusPage {
-        let mut counts = BTreeMap::from([
-            ("resets".to_owned(), self.resets.load(Ordering::Relaxed)),
-            ("failures".to_owned(), self.failures.load(Ordering::Relaxed)),
-        ]);
-        for (place, total) in self.lost_totals() {
-            counts.insert(format!("lost_{place}"), total);
-        }
-        StatusPage {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.started.elapsed().as_secs_f64(),
-            ready: true,
-            verdict: self.verdict.to_owned(),
-            lost: self.lost.clone(),
-            probes: self.probes.clone(),
-            gateways: self
-                .gateways
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-            host_names: self
-                .host_names
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-            counts,
-            sent: self
-                .sent
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        }
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        // The server starts once every required probe is attached.
-        Ok(())
     }
 }

@@ -19,6 +19,7 @@ use crate::kernel::probes::Verdict;
 use crate::kernel::tally::Tallies;
 use crate::overflow::{self, Overflow};
 use crate::pipeline::Pipeline;
+use crate::routes::kubernetes;
 use crate::routes::table::RouteTable;
 use crate::ticks::Ticks;
 
@@ -127,6 +128,7 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
         ("metrics", new.metrics != config.metrics),
         ("discovery", new.discovery != config.discovery),
         ("kubernetes", new.kubernetes != config.kubernetes),
+        ("nat", new.conntrack != config.conntrack),
         ("log_level", new.log_level != config.log_level),
     ] {
         if changed {
@@ -137,6 +139,20 @@ pub(super) fn reload(path: Option<&Path>, config: &mut Config, pipeline: &mut Pi
     warn_of_routes(pipeline.routes());
     *config = new;
     tracing::info!("configuration reloaded");
+}
+
+/// How to reach the cluster, if there is one and it is wanted.
+pub(super) fn cluster(config: &Config) -> kubernetes::Settings {
+    if !config.kubernetes.enabled {
+        return kubernetes::Settings::default();
+    }
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    kubernetes::Settings::from_environment(
+        config.kubernetes.node.as_deref(),
+        |name| std::env::var(name).ok(),
+        &host,
+    )
 }
 
 /// Says what of the routes was not understood or cannot be told apart.

@@ -25,6 +25,7 @@ struct ConfigFile {
     peers: Option<Vec<PeerEntry>>,
     discovery: Option<DiscoverySection>,
     kubernetes: Option<KubernetesSection>,
+    nat: Option<NatSection>,
     gateways: Option<Vec<GatewayEntry>>,
 }
 
@@ -57,6 +58,12 @@ struct PeerEntry {
 struct KubernetesSection {
     enabled: Option<Text>,
     node: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NatSection {
+    conntrack: Option<Text>,
 }
 
 /// The configuration in `text`, or everything that is wrong with it.
@@ -130,6 +137,8 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         let node = section.node;
         kubernetes.node = node.and_then(|text| static_file::name(&text, problems));
     }
+    let nat = file.nat.unwrap_or_default();
+    set(&mut config.conntrack, nat.conntrack, value::flag, problems);
     config.gateways = static_file::gateways(file.gateways.unwrap_or_default(), problems);
     config
 }

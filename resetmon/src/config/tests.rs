@@ -40,7 +40,7 @@ fn values_are_read() {
          [{kind: envoy, process: /opt/e, name: e, config: /etc/e, admin: 127.0.0.1:1}, {kind: haproxy, admin: \"unix:/a\"},\n\
          {kind: kong, admin: \"https://[::1]:8444/\", ca_file: /c, server_name: kong.test, headers_file: /h, token_file: /t},\n\
          {kind: traefik, admin: https://192.0.2.1:443, insecure: true, basic_auth_file: /b}]}\n\
-         kubernetes: {enabled: false, node: n1}\n",
+         kubernetes: {enabled: false, node: n1}\nnat: {conntrack: true}\n",
         "x",
     )
     .unwrap();
@@ -110,6 +110,7 @@ fn values_are_read() {
             enabled: false,
             node: Some("n1".into()),
         },
+        conntrack: true,
         gateways: Vec::new(),
     };
     assert_eq!(config, expected);

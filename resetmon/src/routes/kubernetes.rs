@@ -5,7 +5,7 @@
 //! containers. Everything but pods is watched in the whole cluster, since the backends of a node's
 //! gateways are anywhere; of pods only this node's.
 //!
-//! [`Objects`](objects::Objects) → [`ClusterView`] is pure; [`spawn`] is the edge. What the API
+//! [`Objects`](objects::Objects) → [`ClusterView`] is pure; [`start`] is the edge. What the API
 //! server last said stays in force while it does not answer.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,12 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch as slot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use self::kind::Kind;
 use self::names::{AddressNames, PodNames};
-use self::objects::Objects;
+use self::objects::{Change, Objects};
 use self::services::Services;
 use self::watch::{Step, Trouble, Watch};
 use super::table::Gateway;
@@ -56,6 +55,8 @@ pub struct ClusterView {
     pub pods: PodNames,
     /// What could not be read, and why, for `resetmon routes`; what belongs to one gateway is there.
     pub not_understood: Vec<String>,
+    /// Every kind has been listed, or the API server said that it cannot be.
+    pub complete: bool,
 }
 
 impl ClusterView {
@@ -76,6 +77,7 @@ impl ClusterView {
             names: AddressNames::of(objects),
             pods: PodNames::of(objects),
             not_understood,
+            complete: false,
         }
     }
 }
@@ -199,11 +201,11 @@ enum AccessError {
     Client(#[from] kube::Error),
 }
 
-/// The watches, ended when dropped.
+/// The watches, on a thread of their own that ends when this is dropped: a long first list holds
+/// up neither resets nor scrapes.
 #[derive(Debug)]
 pub struct Cluster {
     views: slot::Receiver<Arc<ClusterView>>,
-    task: Option<AbortHandle>,
 }
 
 impl Cluster {
@@ -224,27 +226,33 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
-
-/// Starts the watches on `runtime`.
-#[must_use]
-pub fn spawn(runtime: &Handle, settings: Settings) -> Cluster {
+/// Starts the watches; without an API server nothing is started.
+///
+/// Errors: no thread can be started.
+pub fn start(settings: Settings) -> std::io::Result<Cluster> {
     let (views, receiver) = slot::channel(Arc::default());
-    let task = (settings.access != Access::None)
-        .then(|| runtime.spawn(run(settings, views)).abort_handle());
-    Cluster {
-        views: receiver,
-        task,
+    if settings.access != Access::None {
+        std::thread::Builder::new()
+            .name("kubernetes".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                match runtime {
+                    Ok(runtime) => runtime.block_on(async {
+                        tokio::select! {
+                            () = views.closed() => {}
+                            () = run(settings, &views) => {}
+                        }
+                    }),
+                    Err(error) => tracing::error!("Kubernetes: no event loop: {error}"),
+                }
+            })?;
     }
+    Ok(Cluster { views: receiver })
 }
 
-async fn run(settings: Settings, views: slot::Sender<Arc<ClusterView>>) {
+async fn run(settings: Settings, views: &slot::Sender<Arc<ClusterView>>) {
     let client = match connect(&settings.access).await {
         Ok(Some(client)) => client,
         Ok(None) => return,
@@ -252,6 +260,7 @@ async fn run(settings: Settings, views: slot::Sender<Arc<ClusterView>>) {
             tracing::warn!("Kubernetes: {error}");
             views.send_replace(Arc::new(ClusterView {
                 not_understood: vec![format!("Kubernetes: {error}")],
+                complete: true,
                 ..ClusterView::default()
             }));
             return;
@@ -327,13 +336,21 @@ async fn connect(access: &Access) -> Result<Option<Client>, AccessError> {
 struct State {
     objects: Objects,
     troubles: BTreeMap<Kind, Trouble>,
+    /// Kinds that were listed, or cannot be.
+    answered: BTreeSet<Kind>,
 }
 
 impl State {
     fn take(&mut self, kind: Kind, step: Step) {
         match step {
-            Step::Change(change) => self.objects.apply(kind, change),
+            Step::Change(change) => {
+                if matches!(change, Change::InitDone) {
+                    self.answered.insert(kind);
+                }
+                self.objects.apply(kind, change);
+            }
             Step::Trouble(trouble) => {
+                self.answered.insert(kind);
                 let before = self.troubles.get(&kind);
                 if let Some(trouble) = trouble {
                     if before != Some(&trouble)
@@ -367,6 +384,7 @@ impl State {
         }
         notes.append(&mut view.not_understood);
         view.not_understood = notes;
+        view.complete = self.answered.len() == Kind::ALL.len();
         view
     }
 }

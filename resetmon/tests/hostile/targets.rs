@@ -8,6 +8,7 @@ mod btf;
 mod cgroup;
 mod clock;
 mod configuration;
+mod conntrack;
 mod counters;
 mod envoy;
 pub(crate) mod exporters;
@@ -50,6 +51,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<printable::Texts>(),
     Row::of::<addresses::Addresses>(),
     Row::of::<accept::Headers>(),
+    Row::of::<conntrack::Answers>(),
     Row::of::<counters::Counters>(),
     Row::of::<clock::Clocks>(),
 ];

@@ -24,6 +24,7 @@ pub(crate) fn of(config: &Config) -> String {
         peers,
         discovery,
         kubernetes,
+        conntrack,
         gateways,
     } = config;
     let mut text = String::new();
@@ -74,6 +75,8 @@ pub(crate) fn of(config: &Config) -> String {
     if let Some(node) = node {
         line(2, "node", quoted(node));
     }
+    line(0, "nat", String::new());
+    line(2, "conntrack", conntrack.to_string());
     line(
         0,
         "gateways",

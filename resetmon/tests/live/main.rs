@@ -29,6 +29,7 @@ mod gateway;
 mod http;
 mod judge;
 mod machine;
+mod nat;
 mod netns;
 mod nginx;
 mod oracle;
@@ -113,6 +114,7 @@ fn run(options: &Options) -> Result<bool> {
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
         .chain(nginx::failures::TESTS)
+        .chain(nat::TESTS)
         .chain(prometheus::TESTS)
         .chain(dashboards::TESTS)
         .chain(propagation::TESTS)

@@ -47,6 +47,16 @@ impl Netns {
         Ok(namespace)
     }
 
+    /// Its inode number.
+    pub(crate) fn inode(&self) -> u32 {
+        self.inode
+    }
+
+    /// What names the namespace to other programs, as `ip`.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+
     /// Whether an event is of this namespace: of its inode number, and not of one that had the
     /// number before, for another run of these tests, and is reported only now.
     pub(crate) fn has(&self, event: &Value) -> bool {

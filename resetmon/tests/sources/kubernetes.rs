@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resetmon::routes::kubernetes::{
-    Access, Cluster as Watched, ClusterView, Settings, Timing, spawn,
+    Access, Cluster as Watched, ClusterView, Settings, Timing, start,
 };
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ fn watched(port: u16, folder: &Path) -> Watched {
         access: Access::Kubeconfig(path),
         timing: timing(),
     };
-    spawn(&tokio::runtime::Handle::current(), settings)
+    start(settings).unwrap()
 }
 
 /// Waits for a view of which `right` is true.
@@ -385,7 +385,7 @@ fn what_is_forbidden_is_named_and_the_rest_works() {
 #[test]
 fn without_kubernetes_nothing_is_started() {
     run(async {
-        let mut none = spawn(&tokio::runtime::Handle::current(), Settings::default());
+        let mut none = start(Settings::default()).unwrap();
         assert_eq!(*none.view(), ClusterView::default());
         let pending = tokio::time::timeout(Duration::from_millis(50), none.next()).await;
         assert!(pending.is_err());
@@ -415,7 +415,7 @@ fn a_kubeconfig_that_cannot_be_used_is_named() {
                 access: Access::Kubeconfig(path),
                 ..Settings::default()
             };
-            let mut watched = spawn(&tokio::runtime::Handle::current(), settings);
+            let mut watched = start(settings).unwrap();
             let view = until(&mut watched, part, |view| !view.not_understood.is_empty()).await;
             let note = &view.not_understood[0];
             assert!(note.contains(part) && note.contains("kubeconfig"), "{note}");

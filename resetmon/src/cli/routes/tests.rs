@@ -53,7 +53,12 @@ fn found(error: Option<&str>) -> Found {
 
 #[test]
 fn a_gateway_as_its_operator_reads_it() {
-    let views = views(&Config::default(), &[found(None)], None);
+    let views = views(
+        &Config::default(),
+        &ClusterView::default(),
+        &[found(None)],
+        None,
+    );
     assert_eq!(
         text(&views, &["two things".to_owned()]),
         "nginx  (nginx)  process 7  /etc/nginx/nginx.conf\n\
@@ -81,25 +86,59 @@ fn what_cannot_be_read_is_said_and_names_filter() {
         ..Config::default()
     };
     let found = [found(Some("permission denied"))];
-    let all = text(&views(&config, &found, None), &[]);
+    let all = text(&views(&config, &ClusterView::default(), &found, None), &[]);
     assert!(
         all.starts_with("edge  (configuration)  section `gateways`"),
         "{all}"
     );
     assert!(all.contains("\nnginx  (nginx)"), "{all}");
     assert!(all.contains("\n  NOT READ: permission denied\n"), "{all}");
-    assert_eq!(views(&config, &found, Some("ngi")).len(), 1);
-    let none = text(&views(&config, &found, Some("zzz")), &[]);
+    assert_eq!(
+        views(&config, &ClusterView::default(), &found, Some("ngi")).len(),
+        1
+    );
+    let none = text(
+        &views(&config, &ClusterView::default(), &found, Some("zzz")),
+        &[],
+    );
     assert!(none.starts_with("no gateway found"), "{none}");
 }
 
 #[test]
 fn json_has_what_the_text_has() {
-    let views = views(&Config::default(), &[found(None)], None);
+    let views = views(
+        &Config::default(),
+        &ClusterView::default(),
+        &[found(None)],
+        None,
+    );
     let json = serde_json::to_value(&views).unwrap();
     assert_eq!(json[0]["gateway"], "nginx");
     assert_eq!(json[0]["pid"], 7);
     assert_eq!(json[0]["routes"][1]["upstreams"][1], "fallback");
     assert_eq!(json[0]["upstreams"][3]["endpoints"][4], "10.0.0.2:5");
     assert_eq!(json[0].get("error"), None);
+}
+
+#[test]
+fn the_gateways_of_the_cluster_are_among_them() {
+    let cluster = ClusterView {
+        gateways: vec![Gateway {
+            name: "shop/web".into(),
+            ..gateway()
+        }],
+        ..ClusterView::default()
+    };
+    let views = views(&Config::default(), &cluster, &[found(None)], None);
+    let heads: Vec<_> = views
+        .iter()
+        .map(|view| (&*view.gateway, view.kind, view.pid))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            ("shop/web", "kubernetes", None),
+            ("nginx", "nginx", Some(7))
+        ]
+    );
 }

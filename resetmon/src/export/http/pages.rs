@@ -40,8 +40,9 @@ pub struct StatusPage {
     pub probes: Vec<ProbeStatus>,
     /// Gateways that were found by themselves.
     pub gateways: Vec<GatewayStatus>,
-    /// What goes wrong with the host names of their upstreams, one sentence each.
-    pub host_names: Vec<String>,
+    /// What names and routes do without, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Totals since the start: resets, events lost …
     pub counts: BTreeMap<String, u64>,
     /// Resets sent, by the kernel's count and by ours; `None` before the first comparison.
@@ -251,11 +252,11 @@ impl StatusPage {
                 None => writeln!(text),
             };
         }
-        if !self.host_names.is_empty() {
-            let _ = writeln!(text, "\nhost names:");
+        if !self.notes.is_empty() {
+            let _ = writeln!(text, "\nnames and routes:");
         }
-        for line in &self.host_names {
-            let _ = writeln!(text, "  {line}");
+        for note in &self.notes {
+            let _ = writeln!(text, "  {note}");
         }
         let _ = writeln!(text, "\ncounts:");
         for (name, count) in &self.counts {

@@ -46,7 +46,7 @@ impl Pages for Fake {
                 origin: "/etc/edge.conf".to_owned(),
                 error: None,
             }],
-            host_names: vec!["host api of edge is not resolved: it matches nothing".to_owned()],
+            notes: vec!["pods: <forbidden>".to_owned()],
             counts: BTreeMap::from([("resets".to_owned(), 7)]),
             sent: Some(Reconciler::new(Tracing::Complete).summary()),
         }

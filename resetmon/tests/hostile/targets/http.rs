@@ -68,7 +68,7 @@ impl Pages for StaticPages {
             lost: Vec::new(),
             probes: Vec::new(),
             gateways: Vec::new(),
-            host_names: Vec::new(),
+            notes: Vec::new(),
             counts: BTreeMap::new(),
             sent: None,
         }

@@ -1,0 +1,209 @@
+//! What the agent serves over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::attribution::nat;
+use crate::cli::gateways::Gateways;
+use crate::export::http::{GatewayStatus, Pages, ProbeStatus, StatusPage};
+use crate::export::lines::LineWriter;
+use crate::export::metrics::{Format, Metrics};
+use crate::kernel::attach::Attached;
+use crate::kernel::probes::{Outcome, Verdict};
+use crate::kernel::refusals::Refusals;
+use crate::kernel::tally::Tallies;
+use crate::reconcile::{Reconciler, Summary};
+use crate::routes::discovery::Found;
+use crate::routes::table::RouteTable;
+
+/// What the HTTP side shows.
+pub(super) struct AgentPages {
+    started: Instant,
+    metrics: Metrics,
+    tallies: Arc<Tallies>,
+    /// `None` where they are not counted.
+    refusals: Option<Refusals>,
+    lost_lines: Option<Arc<AtomicU64>>,
+    /// Resets so far.
+    pub(super) resets: AtomicU64,
+    /// Failures without a reset so far.
+    pub(super) failures: AtomicU64,
+    verdict: &'static str,
+    lost: Vec<String>,
+    probes: Vec<ProbeStatus>,
+    gateways: Mutex<Vec<GatewayStatus>>,
+    notes: Mutex<Vec<String>>,
+    /// `None` where translated connections are not followed.
+    nat: Option<Arc<nat::Status>>,
+    sent: Mutex<Option<Summary>>,
+}
+
+impl AgentPages {
+    /// The pages of an agent with these probes attached.
+    pub(super) fn new(
+        attached: &Attached,
+        tallies: Arc<Tallies>,
+        refusals: Refusals,
+        metrics: Metrics,
+        events: Option<&LineWriter>,
+        nat: Option<Arc<nat::Status>>,
+    ) -> Self {
+        let (verdict, lost) = match attached.verdict() {
+            Verdict::Ok => ("ok", Vec::new()),
+            Verdict::Degraded(lost) => ("degraded", lost),
+            Verdict::Unusable(why) => ("unusable", why),
+        };
+        let mut probes = Vec::new();
+        for (probe, outcome) in attached.outcomes() {
+            let is_attached = *outcome == Outcome::Attached;
+            // 0 is for what is missed.
+            if *outcome != Outcome::NotNeeded {
+                metrics.set_probe(probe.name, is_attached);
+            }
+            probes.push(ProbeStatus {
+                name: probe.name.to_owned(),
+                attached: is_attached,
+                detail: match outcome {
+                    Outcome::Attached => probe.purpose.to_owned(),
+                    Outcome::NotNeeded => probe.not_needed().to_owned(),
+                    Outcome::Missing => "this kernel does not have it".to_owned(),
+                    Outcome::Refused(why) => format!("refused: {why}"),
+                },
+            });
+        }
+        Self {
+            started: Instant::now(),
+            metrics,
+            tallies,
+            refusals: attached.has("refused").then_some(refusals),
+            lost_lines: events.map(LineWriter::lost_handle),
+            resets: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            verdict,
+            lost,
+            probes,
+            gateways: Mutex::default(),
+            notes: Mutex::default(),
+            nat,
+            sent: Mutex::new(None),
+        }
+    }
+
+    /// Takes over which gateways were found, what the cluster does not say, and what is wrong with
+    /// the host names of the routes.
+    pub(super) fn show_gateways(&self, gateways: &Gateways, routes: &RouteTable) {
+        let status = |found: &Found| GatewayStatus {
+            gateway: found.gateway.name.to_string(),
+            pid: found.pid,
+            routes: found.gateway.routes.len(),
+            upstreams: found.gateway.upstreams.len(),
+            origin: found.origin.clone(),
+            error: found.error.clone(),
+        };
+        let found = gateways.found().iter().map(status).collect();
+        *self.gateways.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let mut notes = gateways.notes();
+        notes.extend(routes.about_hosts());
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+    }
+
+    /// Takes over what the comparison with the kernel came to.
+    pub(super) fn show(&self, reconciler: &Reconciler, attached: &Attached) {
+        for (counter, total) in reconciler.kernel_totals() {
+            self.metrics.set_kernel_resets(counter.name(), total);
+        }
+        for (probe, total) in attached.recursion_misses() {
+            self.metrics.set_recursion_misses(probe, total);
+        }
+        let summary = reconciler.summary();
+        if summary.settled {
+            self.metrics.set_unaccounted(summary.unaccounted);
+        }
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
+    }
+
+    /// Totals that are kept elsewhere, by place.
+    fn lost_totals(&self) -> Vec<(&'static str, u64)> {
+        let mut totals: Vec<(&'static str, u64)> = match self.tallies.read() {
+            Ok(tallies) => tallies
+                .into_iter()
+                .filter(|(tally, _)| tally.is_loss())
+                .map(|(tally, total)| (tally.name(), total))
+                .collect(),
+            Err(error) => {
+                tracing::warn!("the programs' counters cannot be read: {error}");
+                Vec::new()
+            }
+        };
+        if let Some(lines) = &self.lost_lines {
+            totals.push(("events", lines.load(Ordering::Relaxed)));
+        }
+        totals
+    }
+}
+
+impl Pages for AgentPages {
+    fn metrics(&self, format: Format) -> String {
+        for (place, total) in self.lost_totals() {
+            self.metrics.set_events_lost(place, total);
+        }
+        match self.refusals.as_ref().map(Refusals::read) {
+            Some(Ok(refused)) => {
+                for (reason, total) in refused {
+                    self.metrics.set_refused(reason, total);
+                }
+            }
+            Some(Err(error)) => tracing::warn!("refused resets cannot be read: {error}"),
+            None => {}
+        }
+        let mut page = String::new();
+        if let Err(error) = self.metrics.encode(format, &mut page) {
+            // Only a String out of memory could fail to be written to.
+            tracing::error!("the metrics page could not be written: {error}");
+        }
+        page
+    }
+
+    fn status(&self) -> StatusPage {
+        let mut counts = BTreeMap::from([
+            ("resets".to_owned(), self.resets.load(Ordering::Relaxed)),
+            ("failures".to_owned(), self.failures.load(Ordering::Relaxed)),
+        ]);
+        for (place, total) in self.lost_totals() {
+            counts.insert(format!("lost_{place}"), total);
+        }
+        let notes = self.notes.lock();
+        let mut notes = notes.unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(nat) = &self.nat {
+            counts.insert("nat_unanswered".to_owned(), nat.unanswered());
+            notes.extend(nat.trouble());
+        }
+        StatusPage {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            ready: true,
+            verdict: self.verdict.to_owned(),
+            lost: self.lost.clone(),
+            probes: self.probes.clone(),
+            gateways: self
+                .gateways
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            notes,
+            counts,
+            sent: self
+                .sent
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        // The server starts once every required probe is attached.
+        Ok(())
+    }
+}
