@@ -15,6 +15,7 @@ use crate::reset::Cause;
 const NEARLY_ALL: u64 = 95;
 
 /// What may explain a reset.
+#[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The accept queues of its network namespace.

@@ -99,7 +99,7 @@ fn rounds_of_all_namespaces_are_what_growth_is_told_from() {
         }],
         ..Readings::default()
     };
-    around.learn(&readings, NOW - seconds(5));
+    around.learn(&readings, seconds(4995));
     fake.overflows(6);
     let found = around.overload(&observation(), Cause::ClientCanceled, None, NOW);
     assert_eq!(found.overflows, Some((2, seconds(5))));
@@ -221,6 +221,8 @@ fn other_end(state: &str, change: impl FnOnce(&mut Reset)) -> Option<TcpState> {
     fake.surroundings().other_end(&reset, NOW)
 }
 
+type Change = fn(&mut Reset);
+
 #[cfg(target_endian = "little")]
 #[test]
 fn whose_socket_lives_did_not_reset() {
@@ -229,7 +231,7 @@ fn whose_socket_lives_did_not_reset() {
     for state in ["06", "07", "0C"] {
         assert_eq!(other_end(state, |_| {}), None, "{state}");
     }
-    let table: [(&str, fn(&mut Reset)); 8] = [
+    let table: [(&str, Change); 8] = [
         ("joined", |r| r.twin = Some(sample::twin())),
         ("sent", |r| r.observation.direction = Direction::Sent),
         ("a repeat", |r| r.repeat_of = Some(r.id)),

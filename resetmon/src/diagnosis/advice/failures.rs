@@ -5,7 +5,6 @@ use crate::reset::FailureKind;
 
 /// The row of a kind of failure.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "one table")]
 pub const fn failure_advice(kind: FailureKind) -> &'static Advice {
     match kind {
         FailureKind::Reset => &Advice {

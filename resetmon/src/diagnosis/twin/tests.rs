@@ -276,7 +276,7 @@ fn who_waits_and_how_long() {
     // What comes behind waits too, so that the order stays.
     let other = changed(sent(2), |o| o.local.set_port(1));
     twins.push(other, &mut out);
-    twins.expire(start + HOLD - ms(1), &mut out);
+    twins.expire(start + ms(19), &mut out);
     assert!(out.is_empty());
     twins.expire(start + HOLD, &mut out);
     assert_eq!(out.len(), 2);
