@@ -32,6 +32,15 @@ pub(crate) const TOOLS: [Tool; 9] = [
     tool("setpriv", "util-linux"),
 ];
 
+/// What starts the agent in a container, with the filter of system calls that containers get.
+pub(crate) const CONTAINERS: [Tool; 2] = [
+    tool("runc", "runc"),
+    tool(
+        "/usr/share/containers/seccomp.json",
+        "golang-github-containers-common",
+    ),
+];
+
 /// Every gateway whose configuration the tests read, besides nginx, and the name server that they
 /// ask.
 pub(crate) const GATEWAYS: [Tool; 5] = [

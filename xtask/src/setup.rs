@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
-use crate::packages::{self, BENCH, BUSYBOX, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
+use crate::packages::{self, BENCH, BUSYBOX, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
 use crate::{envoy, linker, privilege};
@@ -32,10 +32,19 @@ impl Scope {
     fn tools(self) -> Vec<Tool> {
         match self {
             Self::Build => Vec::new(),
-            Self::Test => TOOLS.into_iter().chain(GATEWAYS).collect(),
+            Self::Test => TOOLS
+                .into_iter()
+                .chain(GATEWAYS)
+                .chain(CONTAINERS)
+                .collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
-            Self::Everything => TOOLS.into_iter().chain(GATEWAYS).chain([BUSYBOX]).collect(),
+            Self::Everything => TOOLS
+                .into_iter()
+                .chain(GATEWAYS)
+                .chain(CONTAINERS)
+                .chain([BUSYBOX])
+                .collect(),
         }
     }
 }

@@ -157,11 +157,14 @@ fn detach_only_detaches() {
     let objects = build("detach");
     let spec = &only(&objects, "DaemonSet")["spec"]["template"]["spec"];
     let container = &spec["containers"][0];
-    assert_eq!(container["args"], serde_json::json!(["detach"]));
+    assert_eq!(
+        container["args"],
+        serde_json::json!(["detach", "--pin-dir", "/run/bpf/resetmon"])
+    );
     assert!(container["livenessProbe"].is_null() && container["startupProbe"].is_null());
     assert_eq!(container["volumeMounts"].as_array().map(Vec::len), Some(2));
     let pins = container["volumeMounts"].as_array().into_iter().flatten();
     let paths: Vec<_> = pins.filter(|mount| mount["name"] == "pins").collect();
-    assert_eq!(paths[0]["mountPath"], "/sys/fs/bpf");
+    assert_eq!(paths[0]["mountPath"], "/run/bpf");
     assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/sys/fs/bpf");
 }

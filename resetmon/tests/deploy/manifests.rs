@@ -82,7 +82,14 @@ fn programs_are_pinned_where_the_agent_pins_them() {
     let mount = &container(&objects)["volumeMounts"][0];
     let volume = &only(&objects, "DaemonSet")["spec"]["template"]["spec"]["volumes"][0];
     assert_eq!(mount["name"], volume["name"]);
-    assert_eq!(mount["mountPath"], pin::DEFAULT_DIR);
+    let container = container(&objects);
+    let arguments: Vec<&str> = strings(&container["args"]).collect();
+    let at = arguments
+        .iter()
+        .position(|one| *one == "--pin-dir")
+        .expect("--pin-dir");
+    assert_eq!(mount["mountPath"], arguments[at + 1]);
+    // Where `resetmon detach` looks on the node.
     assert_eq!(volume["hostPath"]["path"], pin::DEFAULT_DIR);
 }
 

@@ -22,6 +22,7 @@ mod agent;
 mod cgroup;
 mod channel;
 mod compare;
+mod container;
 mod dashboards;
 mod events;
 mod expected;
@@ -116,6 +117,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(nginx::failures::TESTS)
         .chain(nat::TESTS)
         .chain(prometheus::TESTS)
+        .chain(container::TESTS)
         .chain(dashboards::TESTS)
         .chain(propagation::TESTS)
         .chain(pods::TESTS)
