@@ -2,6 +2,17 @@
 
 use serde::Serialize;
 
+use super::pattern::evidence::rfc3339;
+use super::pattern::finding::{self, Findings};
+use super::pattern::numerics::float;
+use super::pattern::observed::Observed;
+use super::pattern::spread::{BARS, Spread};
+use super::sample::Name;
+
+/// Steps of the timeline at most.
+const STEPS: i64 = 72;
+/// Names in a list of the most frequent.
+const TOP: usize = 5;
 /// Version of the report's layout, for who reads it as JSON.
 pub const VERSION: u32 = 1;
 
@@ -16,8 +27,8 @@ pub struct Report {
     pub totals: Totals,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
-    /// What was seen and is no trouble, in words.
-    pub harmless: Vec<String>,
+    /// What was seen and is no trouble, or too little to speak of, in words.
+    pub notes: Vec<String>,
     /// Where most of it was.
     pub top: Top,
     /// Events over time.
@@ -175,6 +186,8 @@ pub enum Kind {
     Endpoint,
     /// One route is worse than the others.
     Route,
+    /// One pod, container or network namespace of a program is worse than the others.
+    Instance,
     /// One client makes most of it.
     Client,
     /// It came in a burst.
@@ -198,6 +211,7 @@ impl Kind {
             Self::FixedTime => "fixed_time",
             Self::Endpoint => "endpoint",
             Self::Route => "route",
+            Self::Instance => "instance",
             Self::Client => "client",
             Self::Burst => "burst",
             Self::Restart => "restart",
@@ -267,4 +281,160 @@ pub struct FindingPlace {
     /// Port of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+}
+
+/// The report of everything that was seen; `unseen` says what was not.
+#[must_use]
+pub fn report(observed: &Observed, source: &str, unseen: Vec<String>) -> Report {
+    let Findings { findings, notes } = finding::all(observed);
+    Report {
+        version: VERSION,
+        span: span(observed, source),
+        totals: totals(observed),
+        findings,
+        notes,
+        top: top(observed),
+        timeline: timeline(observed),
+        age: distribution(&observed.age),
+        idle: distribution(&observed.idle),
+        unseen,
+    }
+}
+
+fn span(observed: &Observed, source: &str) -> Span {
+    let span = observed.span();
+    Span {
+        from: span.map(|(from, _)| rfc3339(from)),
+        to: span.map(|(_, to)| rfc3339(to)),
+        seconds: span.map_or(0.0, |(from, to)| float(to.abs_diff(from)) / 1e6),
+        source: source.to_owned(),
+    }
+}
+
+fn totals(observed: &Observed) -> Totals {
+    let sums = &observed.totals;
+    let count = |name: &str, events: u64| Count {
+        name: name.to_owned(),
+        events,
+    };
+    let sorted = |mut counts: Vec<Count>| {
+        counts.retain(|count| count.events > 0);
+        counts.sort_by(|a, b| b.events.cmp(&a.events));
+        counts
+    };
+    Totals {
+        events: sums.events,
+        benign: sums.benign,
+        passed_on: sums.passed_on,
+        repeats: sums.repeats,
+        both_ends: observed.both_ends(),
+        failures: sorted(
+            sums.failures
+                .iter()
+                .map(|(f, n)| count(f.name(), *n))
+                .collect(),
+        ),
+        directions: sorted(vec![
+            count("sent", sums.sent),
+            count("received", sums.received),
+        ]),
+        legs: sorted(
+            sums.legs
+                .iter()
+                .map(|(leg, n)| count(leg.name(), *n))
+                .collect(),
+        ),
+        causes: sorted(
+            sums.causes
+                .iter()
+                .map(|(cause, n)| count(cause.name(), *n))
+                .collect(),
+        ),
+    }
+}
+
+fn top(observed: &Observed) -> Top {
+    let names = &observed.names;
+    let one = |counts: Vec<(Name, u64)>| {
+        let first = counts
+            .into_iter()
+            .filter(|(_, events)| *events > 0)
+            .take(TOP);
+        first
+            .map(|(name, events)| Count {
+                name: names.text(name).to_owned(),
+                events,
+            })
+            .collect()
+    };
+    let two = |counts: Vec<((Name, Name), u64)>| {
+        let first = counts
+            .into_iter()
+            .filter(|(_, events)| *events > 0)
+            .take(TOP);
+        first
+            .map(|((gateway, name), events)| Count {
+                name: format!("{} {}", names.text(gateway), names.text(name)),
+                events,
+            })
+            .collect()
+    };
+    Top {
+        routes: two(observed.top.routes.sorted()),
+        upstreams: two(observed.top.upstreams.sorted()),
+        processes: one(observed.top.processes.sorted()),
+        peers: one(observed.top.peers.sorted()),
+    }
+}
+
+fn timeline(observed: &Observed) -> Timeline {
+    let (bad, benign) = observed.series();
+    let Some((from, to)) = observed.span() else {
+        return Timeline::default();
+    };
+    let mut length = bad.length().max(benign.length());
+    while to.saturating_sub(from) / length >= STEPS {
+        length = length.saturating_mul(2);
+    }
+    let (bad, benign) = (bad.coarser(length), benign.coarser(length));
+    let numbers = from.div_euclid(length)..=to.div_euclid(length);
+    Timeline {
+        from: Some(rfc3339(numbers.start().saturating_mul(length))),
+        step_seconds: float(length.unsigned_abs()) / 1e6,
+        events: numbers.clone().map(|number| bad.at(number)).collect(),
+        benign: numbers.map(|number| benign.at(number)).collect(),
+    }
+}
+
+fn distribution(spread: &Spread) -> Distribution {
+    let quantiles = match (
+        spread.quantile(50),
+        spread.quantile(90),
+        spread.quantile(99),
+    ) {
+        (Some(p50), Some(p90), Some(p99)) => Some(Quantiles { p50, p90, p99 }),
+        _ => None,
+    };
+    let seconds = |milliseconds: u64| float(milliseconds) / 1e3;
+    let ends = BARS.iter().copied().map(Some).chain([None]);
+    let starts = [0].into_iter().chain(BARS.iter().copied());
+    let bars = starts.zip(ends).zip(spread.bars());
+    let mut bars: Vec<Bar> = bars
+        .map(|((from, to), events)| Bar {
+            from: seconds(from),
+            to: to.map(seconds),
+            events: *events,
+        })
+        .collect();
+    // What is empty at either end says nothing.
+    while bars.last().is_some_and(|bar| bar.events == 0) {
+        bars.pop();
+    }
+    let empty = bars.iter().take_while(|bar| bar.events == 0).count();
+    bars.drain(..empty);
+    Distribution {
+        events: spread.total(),
+        quantiles,
+        bars,
+    }
 }

@@ -4,61 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::kernel::observation::{Direction, Exit, Observation, Role};
-use crate::reset::{Cause, Leg, Owner, Reset, Sender};
+use crate::reset::{Cause, FailureKind, Leg, Owner, Reset, Sender};
 
 pub mod names;
 #[cfg(test)]
 mod tests;
 
 pub use names::{Name, Names};
-
-/// How a connection failed as its user saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Failure {
-    /// It was reset.
-    Reset,
-    /// Nobody listened.
-    Refused,
-    /// Nobody answered.
-    TimedOut,
-    /// No way led there.
-    Unreachable,
-    /// A request was sent and the peer closed with no byte of an answer.
-    EmptyResponse,
-    /// This end gave up first.
-    Canceled,
-}
-
-impl Failure {
-    /// Every value.
-    pub const ALL: &'static [Self] = &[
-        Self::Reset,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Unreachable,
-        Self::EmptyResponse,
-        Self::Canceled,
-    ];
-
-    /// The word used in output.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Unreachable => "unreachable",
-            Self::EmptyResponse => "empty_response",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    /// The value that a word names.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|value| value.name() == name)
-    }
-}
 
 /// A process that an event concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +110,7 @@ pub struct Sample {
     /// Microseconds since 1970.
     pub time: i64,
     /// How its user saw it.
-    pub failure: Failure,
+    pub failure: FailureKind,
     /// Sent or received; `None` where no RST is concerned.
     pub direction: Option<Direction>,
     /// Who made the RST.
@@ -189,6 +141,8 @@ pub struct Sample {
     pub repeat: bool,
     /// The event of a gateway's other leg that led to it.
     pub passed_on_from: Option<u64>,
+    /// The event of the other end of this connection, which is on this node too.
+    pub twin: Option<u64>,
 }
 
 impl Sample {
@@ -227,6 +181,7 @@ impl Sample {
             packets: reset.packets.max(1),
             repeat: reset.repeat_of.is_some(),
             passed_on_from: reset.propagated_from.as_ref().map(|from| from.id.0),
+            twin: reset.twin.as_ref().map(|twin| twin.id.0),
         }
     }
 
@@ -245,10 +200,10 @@ impl Sample {
 
 /// How the user of a connection sees a reset of this cause.
 #[must_use]
-pub const fn failure_of(cause: Cause) -> Failure {
+pub const fn failure_of(cause: Cause) -> FailureKind {
     match cause {
-        Cause::Refused => Failure::Refused,
-        _ => Failure::Reset,
+        Cause::Refused => FailureKind::Refused,
+        _ => FailureKind::Reset,
     }
 }
 

@@ -25,6 +25,13 @@ impl Name {
     }
 }
 
+impl Default for Names {
+    /// A table without room.
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 /// The table of names: bounded, and safe to show.
 #[derive(Debug)]
 pub struct Names {
@@ -53,24 +60,25 @@ impl Names {
         if let Some(name) = self.numbers.get(text) {
             return *name;
         }
-        if self.texts.len() >= self.limit {
-            return Name::OTHER;
-        }
-        let Ok(number) = u32::try_from(self.texts.len()) else {
+        // What is too long is known by what is shown of it.
+        let long = text.len() > LONGEST;
+        let shown = (long || self.texts.len() < self.limit)
+            .then(|| printable_bytes(text.as_bytes(), LONGEST));
+        let Some(shown) = shown else {
             return Name::OTHER;
         };
-        let shown = printable_bytes(text.as_bytes(), LONGEST);
-        // What is too long is known by what is shown of it.
-        let name = match self.numbers.get(&*shown) {
-            Some(name) => *name,
-            None => {
+        let name = match (self.numbers.get(&*shown), u32::try_from(self.texts.len())) {
+            (Some(name), _) => *name,
+            (None, Ok(number)) if self.texts.len() < self.limit => {
                 let shown: Arc<str> = Arc::from(shown);
                 self.texts.push(Arc::clone(&shown));
                 self.numbers.insert(shown, Name(number));
                 Name(number)
             }
+            (None, _) => return Name::OTHER,
         };
-        if text.len() <= LONGEST {
+        // An escaped text is found by itself; only so many are, as there are names.
+        if !long && self.numbers.len() < 2 * self.limit {
             self.numbers.insert(Arc::from(text), name);
         }
         name

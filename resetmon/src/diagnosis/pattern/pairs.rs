@@ -1,0 +1,160 @@
+//! The two ends of one connection, where both are on this node: one event, seen twice.
+
+use crate::reset::FailureKind;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use super::problem::Joined;
+use super::series::SECOND;
+use crate::diagnosis::sample::Sample;
+use crate::kernel::observation::Direction;
+
+/// How far apart the two ends may be, microseconds.
+const WINDOW: i64 = SECOND / 2;
+/// Events held at most.
+const LIMIT: usize = 4096;
+
+/// Joins the ends. Events come in the order of their time, but for the few by which an agent's
+/// exporters lag behind each other.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    held: VecDeque<Joined>,
+    /// Number of the first one held.
+    offset: u64,
+    /// Numbers of those held, by how the other end would name them.
+    waiting: HashMap<Name, u64>,
+    joined: u64,
+}
+
+/// How an event tells the other end of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    /// By the ends: local, remote.
+    Ends(SocketAddr, SocketAddr),
+    /// By the event of the other end, as the agent knew it.
+    Event(u64),
+    /// By its own event, which the other end may name.
+    Own(u64),
+}
+
+/// By what the other end of `sample` would be found.
+fn expected(sample: &Sample) -> impl Iterator<Item = Name> + use<> {
+    // A connection to itself has one end.
+    let ends = (sample.local != sample.remote).then_some(Name::Ends(sample.remote, sample.local));
+    let own = Name::Own(sample.id);
+    ends.into_iter()
+        .chain(sample.twin.map(Name::Event))
+        .chain([own])
+}
+
+/// By what `sample` finds its other end.
+fn sought(sample: &Sample) -> impl Iterator<Item = Name> + use<> {
+    let twin = sample.twin.map(Name::Own);
+    twin.into_iter().chain([
+        Name::Event(sample.id),
+        Name::Ends(sample.local, sample.remote),
+    ])
+}
+
+impl Pairs {
+    /// Takes an event and hands over what has been held long enough.
+    pub fn push(&mut self, sample: Sample, out: &mut Vec<Joined>) {
+        self.expire(sample.time, out);
+        for name in sought(&sample) {
+            if let Some(number) = self.waiting.get(&name).copied()
+                && let Some(other) = self.held_mut(number)
+                && other.by.is_none()
+                && fits(&other.sample, &sample)
+            {
+                let first = other.sample.clone();
+                *other = join(first.clone(), sample);
+                self.forget(&first, number);
+                self.joined = self.joined.saturating_add(1);
+                return;
+            }
+        }
+        let number = self.offset.saturating_add(self.held.len() as u64);
+        for name in expected(&sample) {
+            self.waiting.insert(name, number);
+        }
+        self.held.push_back(Joined { sample, by: None });
+        if self.held.len() > LIMIT {
+            self.pop(out);
+        }
+    }
+
+    /// Hands over everything held.
+    pub fn finish(&mut self, out: &mut Vec<Joined>) {
+        while !self.held.is_empty() {
+            self.pop(out);
+        }
+    }
+
+    /// How many were joined.
+    #[must_use]
+    pub fn joined(&self) -> u64 {
+        self.joined
+    }
+
+    fn held_mut(&mut self, number: u64) -> Option<&mut Joined> {
+        let index = usize::try_from(number.checked_sub(self.offset)?).ok()?;
+        self.held.get_mut(index)
+    }
+
+    fn expire(&mut self, now: i64, out: &mut Vec<Joined>) {
+        while let Some(first) = self.held.front()
+            && first.sample.time.abs_diff(now) > WINDOW.unsigned_abs()
+        {
+            self.pop(out);
+        }
+    }
+
+    fn pop(&mut self, out: &mut Vec<Joined>) {
+        let Some(joined) = self.held.pop_front() else {
+            return;
+        };
+        let number = self.offset;
+        self.offset = self.offset.saturating_add(1);
+        self.forget(&joined.sample, number);
+        out.push(joined);
+    }
+
+    /// Nobody else may find `sample`, which was held as `number`.
+    fn forget(&mut self, sample: &Sample, number: u64) {
+        for name in expected(sample) {
+            if self.waiting.get(&name) == Some(&number) {
+                self.waiting.remove(&name);
+            }
+        }
+    }
+}
+
+/// The one sent what the other received, or an end without a RST noticed it.
+fn fits(a: &Sample, b: &Sample) -> bool {
+    let close = a.time.abs_diff(b.time) <= WINDOW.unsigned_abs();
+    let opposite = match (a.direction, b.direction) {
+        (Some(a), Some(b)) => a != b,
+        _ => true,
+    };
+    close && opposite
+}
+
+/// What was received or noticed, explained by what was sent.
+fn join(a: Sample, b: Sample) -> Joined {
+    let sent = |sample: &Sample| sample.direction == Some(Direction::Sent);
+    let (noticed, sent) = if sent(&a) { (b, a) } else { (a, b) };
+    // The end that is a gateway's knows the route.
+    if noticed.place.is_none() && sent.place.is_some() && noticed.failure == FailureKind::Reset {
+        return Joined {
+            sample: sent,
+            by: None,
+        };
+    }
+    Joined {
+        sample: noticed,
+        by: Some(Box::new(sent)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
