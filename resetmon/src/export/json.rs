@@ -12,6 +12,7 @@ use crate::reset::{Container, FailureKind, Owner, Propagated, Reset, Twin};
 
 pub mod failed;
 pub mod line;
+pub mod read;
 #[cfg(test)]
 mod tests;
 
