@@ -5,6 +5,7 @@ pub mod http;
 pub mod json;
 pub mod lines;
 pub mod metrics;
+pub mod report;
 pub mod terminal;
 
 mod facts;

@@ -16,7 +16,7 @@ use crate::reset::{Cause, FailureKind, Reset};
 mod detail;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(in crate::export) mod text;
 
 pub use text::columns;
 
@@ -43,8 +43,8 @@ const WIDEST: usize = 160;
 /// Columns of rows that no terminal shows.
 const UNBOUNDED: usize = 120;
 
-const DIM: &str = "2";
-const BOLD: &str = "1";
+pub(in crate::export) const DIM: &str = "2";
+pub(in crate::export) const BOLD: &str = "1";
 
 impl Style {
     /// The style of an output: colours only on a terminal, and neither with a non-empty `NO_COLOR`
@@ -84,7 +84,7 @@ impl Style {
         (process, rest - process)
     }
 
-    fn paint(self, code: &str, text: &str) -> String {
+    pub(in crate::export) fn paint(self, code: &str, text: &str) -> String {
         if self.colour && !code.is_empty() {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {

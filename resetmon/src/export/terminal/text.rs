@@ -10,7 +10,7 @@ const ELLIPSIS: char = '…';
 
 /// The text with every character that a terminal would obey, hide or stack on another replaced:
 /// controls, direction marks, zero-width and combining characters.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::export) fn clean(text: &str) -> String {
     text.chars()
         .map(|letter| match letter {
             // Line and paragraph separators have a width and still end a line.
@@ -22,12 +22,12 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// Columns that a clean text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(in crate::export) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// The text in at most `columns` columns.
-pub(super) fn cut(text: &str, columns: usize) -> String {
+pub(in crate::export) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -39,7 +39,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 }
 
 /// The text in exactly `columns` columns, filled up with blanks.
-pub(super) fn cell(text: &str, columns: usize) -> String {
+pub(in crate::export) fn cell(text: &str, columns: usize) -> String {
     let mut text = cut(text, columns);
     let missing = columns.saturating_sub(width(&text));
     text.extend(std::iter::repeat_n(' ', missing));
