@@ -10,6 +10,8 @@ use crate::config::Config;
 pub mod detach;
 pub mod doctor;
 mod gateways;
+mod live;
+pub mod report;
 mod rounds;
 pub mod routes;
 pub mod run;
@@ -36,6 +38,15 @@ enum Command {
     Run(run::Args),
     /// Show resets as they happen
     Watch(watch::Args),
+    /// Watch for a while, or read saved events, then say what is wrong and what to change
+    ///
+    /// Events of one cause at one place make a finding, from a few on (a single one is enough where
+    /// a process was killed). It says what stands out: one fixed age or silence, one endpoint, route,
+    /// pod or client that is worse than the others, a burst and what was restarted then, a share
+    /// that grows, a provider that throttles; how sure that is; and what to change. Examples are
+    /// named by the id that `watch --json` and the metrics' exemplars have. Compressed events:
+    /// zcat FILE | resetmon report --from -
+    Report(report::Args),
     /// Show the routes as read from the gateways' configuration, and what was not understood
     Routes(routes::Args),
     /// Detach the probes that `run` left pinned, and say what was removed
@@ -101,6 +112,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::main(args),
         Command::Watch(args) => watch::main(args),
+        Command::Report(args) => report::main(args),
         Command::Routes(args) => routes::main(&args),
         Command::Detach(args) => detach::main(&args),
         Command::Doctor(args) => return doctor::main(&args),
@@ -118,6 +130,7 @@ fn init_log(cli: &Cli) {
     let capture = match &cli.command {
         Command::Run(args) => Some(&args.capture),
         Command::Watch(args) => Some(&args.capture),
+        Command::Report(args) => Some(&args.capture),
         Command::Routes(_) | Command::Detach(_) | Command::Doctor(_) => None,
     };
     let mut level = match cli.log_level {

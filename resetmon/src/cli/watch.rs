@@ -1,22 +1,16 @@
 //! `resetmon watch`: live resets in a terminal or a pipe.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::gateways::Gateways;
-use super::session::{COUNTERS, TIMER};
-use super::signals::{Request, Signals};
+use super::live::{Live, Viewer, what_of};
 use super::{CaptureArgs, session};
 use crate::event::Event;
 use crate::export::filter::{self, Causes, Failures, Filter, PeerFilter};
 use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
-use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
-use crate::overflow::Kind;
-use crate::pipeline::pump;
 
 /// Options of `resetmon watch`.
 #[derive(Debug, clap::Args)]
@@ -91,73 +85,16 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 }
 
 async fn watch(args: Args) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("signals cannot be received")?;
-    let mut config = session::load_config(args.capture.config.as_deref())?;
-    let mut gateways = Gateways::start(&config);
-    let capture = session::open(&args.capture, &config, None)?;
-    let mut pipeline = session::pipeline(&capture, &config);
-    let Capture {
-        attached,
-        mut ring,
-        tallies,
-        aggregates,
-        delivered,
-        ..
-    } = capture;
-    let tallies = Arc::new(tallies);
-    let (mut overflow, look) = session::overflow(aggregates, Arc::clone(&tallies), delivered)?;
+    let mut live = Live::start(&args.capture)?;
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
-
-    let mut bare: Vec<(Kind, u64)> = Vec::new();
-    gateways.first_look(&config, &mut pipeline).await;
-    while screen.open() {
-        tokio::select! {
-            request = signals.next() => match request {
-                Request::Stop => break,
-                Request::Reload => {
-                    session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
-                    gateways.reload(&pipeline);
-                }
-            },
-            tick = look.tick() => {
-                tick.context(TIMER)?;
-                let bare = |kind, packets| bare.push((kind, packets));
-                overflow.collect(&mut pipeline, |event| screen.show(&event), bare)
-                    .context(COUNTERS)?;
-                screen.flush();
-            }
-            change = gateways.next() => gateways.apply(change, &mut pipeline),
-            result = pump(&mut ring, &mut pipeline, |event| screen.show(&event)) => {
-                result.context("the ring buffer cannot be read")?;
-                gateways.nudge(&mut pipeline);
-                screen.flush();
-            }
-        }
+    live.run(&mut screen, None).await?;
+    for (kind, packets) in live.lost() {
+        let what = what_of(kind);
+        tracing::warn!("{packets} {} {what} were too many to be shown", kind.name());
     }
-    ring.drain(|record| pipeline.feed(record, |event| screen.show(&event)));
-    pipeline.end(|event| screen.show(&event));
-    let count = |kind, packets| bare.push((kind, packets));
-    overflow
-        .collect(&mut pipeline, |event| screen.show(&event), count)
-        .context(COUNTERS)?;
-    screen.flush();
-    drop(attached);
-    for kind in [Kind::Sent, Kind::Received, Kind::Rejected, Kind::Failed] {
-        let packets: u64 = bare
-            .iter()
-            .filter(|(which, _)| *which == kind)
-            .map(|(_, packets)| packets)
-            .sum();
-        if packets > 0 {
-            let what = match kind {
-                Kind::Failed => "connections",
-                Kind::Sent | Kind::Received | Kind::Rejected => "resets",
-            };
-            tracing::warn!("{packets} {} {what} were too many to be shown", kind.name());
-        }
-    }
+    drop(live);
     screen.end()
 }
 
@@ -184,27 +121,11 @@ impl Screen {
         }
     }
 
-    fn open(&self) -> bool {
-        self.failed.is_none()
-    }
-
     fn header(&mut self) {
         if !self.json {
             let header = terminal::header(self.style);
             self.put(&header);
             self.flush();
-        }
-    }
-
-    fn show(&mut self, event: &Event) {
-        let wanted = self.failures || matches!(event, Event::Reset(_));
-        if wanted && self.filter.matches_event(event) {
-            let text = if self.json {
-                to_event_line(event)
-            } else {
-                terminal::event_lines(event, self.style)
-            };
-            self.put(&text);
         }
     }
 
@@ -232,5 +153,27 @@ impl Screen {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Viewer for Screen {
+    fn show(&mut self, event: &Event) {
+        let wanted = self.failures || matches!(event, Event::Reset(_));
+        if wanted && self.filter.matches_event(event) {
+            let text = if self.json {
+                to_event_line(event)
+            } else {
+                terminal::event_lines(event, self.style)
+            };
+            self.put(&text);
+        }
+    }
+
+    fn pause(&mut self) {
+        self.flush();
+    }
+
+    fn wants_more(&self) -> bool {
+        self.failed.is_none()
     }
 }

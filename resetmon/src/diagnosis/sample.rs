@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::event::{Context, Event};
+use crate::failure::Failure;
 use crate::kernel::observation::{Direction, Exit, Observation, Role};
 use crate::reset::{Cause, FailureKind, Leg, Owner, Reset, Sender};
 
@@ -146,25 +148,61 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The sample of a finished reset.
+    /// The sample of a finished event.
     #[must_use]
-    pub fn of(reset: &Reset, names: &mut Names) -> Self {
-        let o = &reset.observation;
+    pub fn of(event: &Event, names: &mut Names) -> Self {
+        match event {
+            Event::Reset(reset) => Self::of_reset(reset, names),
+            Event::Failure(failure) => Self::of_failure(failure, names),
+        }
+    }
+
+    fn of_reset(reset: &Reset, names: &mut Names) -> Self {
+        let common = Self::common(&Context::from(reset), names);
         Self {
             id: reset.id.0,
             time: reset.time.as_microsecond(),
             failure: failure_of(reset.diagnosis.cause),
-            direction: Some(o.direction),
+            direction: Some(reset.observation.direction),
             sender: Some(reset.diagnosis.sender),
             cause: Some(reset.diagnosis.cause),
+            packets: reset.packets.max(1),
+            repeat: reset.repeat_of.is_some(),
+            passed_on_from: reset.propagated_from.as_ref().map(|from| from.id.0),
+            twin: reset.twin.as_ref().map(|twin| twin.id.0),
+            ..common
+        }
+    }
+
+    fn of_failure(failure: &Failure, names: &mut Names) -> Self {
+        let common = Self::common(&Context::from(failure), names);
+        Self {
+            id: failure.id.0,
+            time: failure.time.as_microsecond(),
+            failure: failure.kind,
+            packets: failure.count.max(1),
+            ..common
+        }
+    }
+
+    /// What every event says of its connection.
+    fn common(context: &Context<'_>, names: &mut Names) -> Self {
+        let o = context.observation;
+        Self {
+            id: 0,
+            time: 0,
+            failure: FailureKind::Reset,
+            direction: None,
+            sender: None,
+            cause: None,
             role: o.role,
             netns: o.netns,
             local: o.local,
             remote: o.remote,
-            owner: reset.owner.as_ref().map(|owner| actor(owner, o, names)),
-            closer: reset.closer.as_ref().map(|closer| actor(closer, o, names)),
-            peer: names.intern(&reset.peer),
-            place: reset.route.as_ref().map(|route| Place {
+            owner: context.owner.map(|owner| actor(owner, o, names)),
+            closer: context.closer.map(|closer| actor(closer, o, names)),
+            peer: names.intern(context.peer),
+            place: context.route.map(|route| Place {
                 gateway: names.intern(&route.gateway),
                 route: names.intern(&route.route),
                 upstream: names.intern(&route.upstream),
@@ -178,10 +216,10 @@ impl Sample {
                 since_fin_sent: o.since_fin_sent,
                 tick: o.tick,
             },
-            packets: reset.packets.max(1),
-            repeat: reset.repeat_of.is_some(),
-            passed_on_from: reset.propagated_from.as_ref().map(|from| from.id.0),
-            twin: reset.twin.as_ref().map(|twin| twin.id.0),
+            packets: 1,
+            repeat: false,
+            passed_on_from: None,
+            twin: None,
         }
     }
 

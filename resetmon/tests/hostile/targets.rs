@@ -23,6 +23,7 @@ mod propagation;
 mod record;
 mod repeats;
 mod routes;
+mod saved_events;
 mod twin;
 mod web_config;
 mod web_servers;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<btf::KernelTypes>(),
     Row::of::<pipeline::EndToEnd>(),
     Row::of::<exporters::Exporters>(),
+    Row::of::<saved_events::SavedEvents>(),
     Row::of::<routes::Lookups>(),
     Row::of::<web_servers::Nginx>(),
     Row::of::<web_servers::Apache>(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Event;
 use crate::export::json::to_json_line;
 use crate::export::sample as resets;
 
@@ -22,7 +23,7 @@ fn a_line_read_back_is_the_reset_that_was_written() {
         // The line has microseconds, as the kernel's clock here has nanoseconds.
         reset.time = jiff::Timestamp::from_microsecond(reset.time.as_microsecond()).unwrap();
         let mut names = names();
-        let expected = Sample::of(&reset, &mut names);
+        let expected = Sample::of(&Event::Reset(reset.clone()), &mut names);
         let read = parse(to_json_line(&reset).as_bytes(), &mut names).unwrap();
         assert_eq!(read, expected);
     }
