@@ -25,6 +25,7 @@ mod median;
 mod memory;
 mod place;
 mod process;
+mod report;
 mod storm;
 mod table;
 mod throughput;
@@ -37,7 +38,7 @@ struct Bench {
 }
 
 /// All groups, in the order of the table.
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     bench("events", events::measure),
     bench("throughput", throughput::measure),
     bench("storm", storm::measure),
@@ -46,6 +47,7 @@ const BENCHES: [Bench; 8] = [
     bench("delay", agent_times::delay),
     bench("scrape", agent_times::scrape),
     bench("idle", agent_times::idle),
+    bench("report", report::measure),
 ];
 
 const fn bench(name: &'static str, measure: fn(&Place) -> Result<Vec<Row>>) -> Bench {
@@ -58,7 +60,7 @@ pub(crate) struct Options {
     /// Few and short repetitions: a look, no figures to publish
     #[arg(long)]
     quick: bool,
-    /// Only these: events, throughput, storm, memory, start, delay, scrape, idle
+    /// Only these: events, throughput, storm, memory, start, delay, scrape, idle, report
     #[arg(value_parser = BENCHES.map(|bench| bench.name))]
     names: Vec<String>,
     /// Measure in the namespaces we are in; set by the call that made them
