@@ -93,11 +93,11 @@ pub static REJECTED: Scratch = Scratch::new();
 
 /// Where `inet_sock_set_state` makes its record of a failure.
 #[btf_map]
-pub static FAILED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static FAILED: Scratch = Scratch::new();
 
 /// Where its stand-in makes it.
 #[btf_map]
-pub static FAILED_NESTED: PerCpuArray<Aggregate, 1> = PerCpuArray::new();
+pub static FAILED_NESTED: Scratch = Scratch::new();
 
 /// Resets that the kernel refused, by its number of the reason.
 #[btf_map]
