@@ -158,6 +158,7 @@ fn syn_sent(scene: &Scene) -> Result<()> {
     let to = scene.remote(&network, 443);
     let socket: Socket = client.socket(to)?;
     let from = socket.start_connect(to)?;
+    scene.name("client", from);
     network.called()?;
     scene
         .actor("killer")?
