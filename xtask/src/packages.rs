@@ -67,15 +67,26 @@ pub(crate) const BENCH: [Tool; 8] = [
     tool("unshare", "util-linux"),
 ];
 
+/// What the test with a real container runtime calls besides.
+pub(crate) const CONTAINERS: [Tool; 5] = [
+    tool("containerd", "containerd"),
+    tool("ctr", "containerd"),
+    tool("runc", "runc"),
+    tool("nsenter", "util-linux"),
+    tool("unshare", "util-linux"),
+];
+
 /// What the virtual machines need besides.
 pub(crate) const BUSYBOX: Tool = tool("busybox", "busybox-static");
 
 /// Packages that start a service when installed, with the service.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 6] = [
     ("nginx-light", "nginx"),
     ("prometheus", "prometheus"),
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
+    ("etcd-server", "etcd"),
+    ("containerd", "containerd"),
 ];
 
 /// Where apt keeps what it knows of the repositories.
@@ -269,6 +280,8 @@ mod tests {
                 TOOLS
                     .iter()
                     .chain(&GATEWAYS)
+                    .chain(&CONTAINERS)
+                    .chain(&crate::kubernetes::TOOLS)
                     .any(|known| *known == tool(service, package)),
                 "{package} brings no {service}"
             );

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::kernel::conntrack::{ConntrackError, Tuple};
+use crate::kernel::conntrack::{self, ConntrackError, Tuple};
 
 mod lookup;
 
@@ -57,7 +57,7 @@ impl Status {
         self.unanswered.load(Ordering::Relaxed)
     }
 
-    /// Why the latest question had no answer; `None` if it had one.
+    /// Why the latest question had no answer, or none would have; `None` if all is well.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock();
@@ -115,8 +115,15 @@ impl Nat {
         enter: bool,
         before: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
-        Self::with(WAIT, move || {
+        Self::with(WAIT, move |status| {
             before();
+            // Where nothing is tracked yet, nothing is translated: no trouble.
+            let trouble = conntrack::check().err();
+            status.tell(
+                trouble
+                    .filter(|error| *error != ConntrackError::Absent)
+                    .as_ref(),
+            );
             let mut lookup = Lookup::new(proc_root, enter);
             move |question: &Question| lookup.destinations(question)
         })
@@ -125,7 +132,7 @@ impl Nat {
     /// Asks what `make` makes on the thread.
     fn with<W, E>(wait: Duration, make: W) -> std::io::Result<Self>
     where
-        W: FnOnce() -> E + Send + 'static,
+        W: FnOnce(&Status) -> E + Send + 'static,
         E: FnMut(&Question) -> Result<Vec<SocketAddr>, ConntrackError>,
     {
         let (questions, asked) = sync_channel::<(u64, Question)>(1);
@@ -135,7 +142,7 @@ impl Nat {
         std::thread::Builder::new()
             .name("nat".to_owned())
             .spawn(move || {
-                let mut expert = make();
+                let mut expert = make(&told);
                 while let Ok((number, question)) = asked.recv() {
                     let found = expert(&question);
                     told.tell(found.as_ref().err());

@@ -23,6 +23,8 @@ mod cgroup;
 mod channel;
 mod compare;
 mod container;
+mod containerd;
+mod cri;
 mod dashboards;
 mod events;
 mod expected;
@@ -115,6 +117,7 @@ fn run(options: &Options) -> Result<bool> {
     let wholes: Vec<&Whole> = nginx::TESTS
         .iter()
         .chain(nginx::failures::TESTS)
+        .chain(containerd::TESTS)
         .chain(nat::TESTS)
         .chain(prometheus::TESTS)
         .chain(container::TESTS)

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::agent::terminate;
+use crate::http;
 use crate::netns::Netns;
 use crate::scenario::Whole;
 use crate::service::{PATIENCE, Service, wait_for};
@@ -49,10 +50,10 @@ pub(crate) static TESTS: &[Whole] = &[
         },
     },
     Whole {
-        name: "nat_that_is_not_followed",
-        programs: &["nginx", "nft", "ip"],
+        name: "nat_without_the_capability",
+        programs: &["nginx", "nft", "ip", "setpriv"],
         natively: true,
-        run: not_followed,
+        run: not_permitted,
     },
 ];
 
@@ -125,8 +126,14 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// resetmon runs in `node`, nginx in `gateway`; connections are translated in `filter`.
-    fn start(node: &Netns, gateway: &'a Netns, filter: &Netns, settings: &str) -> Result<Self> {
+    /// `resetmon` runs in `node`, nginx in `gateway`; connections are translated in `filter`.
+    fn start(
+        mut resetmon: Command,
+        node: &Netns,
+        gateway: &'a Netns,
+        filter: &Netns,
+        settings: &str,
+    ) -> Result<Self> {
         let folder = TempDir::new()?;
         for name in ["body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             std::fs::DirBuilder::new()
@@ -157,9 +164,8 @@ impl<'a> Site<'a> {
             backends.push((at, listener));
         }
 
-        let mut command = Command::new(env!("CARGO_BIN_EXE_resetmon"));
-        command.args(["run", "--no-pin", "--config"]).arg(&config);
-        let agent = Service::start(&mut command, node, folder.path(), "agent")?;
+        resetmon.args(["run", "--no-pin", "--config"]).arg(&config);
+        let agent = Service::start(&mut resetmon, node, folder.path(), "agent")?;
         let mut command = Command::new("nginx");
         command
             .arg("-p")
@@ -279,7 +285,8 @@ fn connect(node: &Netns, pod: &Netns) -> Result<()> {
 }
 
 fn translated(node: &Netns, gateway: &Netns, filter: &Netns, settings: &str) -> Result<()> {
-    let mut site = Site::start(node, gateway, filter, settings)?;
+    let resetmon = Command::new(env!("CARGO_BIN_EXE_resetmon"));
+    let mut site = Site::start(resetmon, node, gateway, filter, settings)?;
     for (path, remote, backend, upstream) in WAYS {
         let client = site.ask(path)?;
         site.abort(backend)?;
@@ -307,15 +314,26 @@ fn translated(node: &Netns, gateway: &Netns, filter: &Netns, settings: &str) -> 
     site.agent.stop()
 }
 
-fn not_followed() -> Result<()> {
-    let namespace = Netns::new()?;
-    let mut site = Site::start(&namespace, &namespace, &namespace, "")?;
+/// Without its capability nothing is guessed, and /status says why.
+fn not_permitted() -> Result<()> {
+    let node = Netns::new()?;
+    let mut resetmon = Command::new("setpriv");
+    resetmon.args(["--inh-caps=-net_admin", "--bounding-set=-net_admin"]);
+    resetmon.arg(env!("CARGO_BIN_EXE_resetmon"));
+    let settings = "nat: {conntrack: true}";
+    let mut site = Site::start(resetmon, &node, &node, &node, settings)?;
     for (path, remote, backend, _) in WAYS {
         let client = site.ask(path)?;
         site.abort(backend)?;
         without_upstream(&site.received(remote)?)?;
         drop(client);
     }
+    let status = http::get(&node, site.agent.address()?, "/status", "text/plain")?;
+    ensure!(
+        status.body.contains("CAP_NET_ADMIN"),
+        "/status does not say why: {}",
+        status.body
+    );
     site.agent.stop()
 }
 

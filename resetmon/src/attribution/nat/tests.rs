@@ -24,7 +24,7 @@ fn at(seconds: u64) -> Duration {
 #[test]
 fn one_connection_is_asked_for_once_and_anew_when_its_addresses_may_be_anothers() {
     let (asked, questions) = channel();
-    let mut nat = Nat::with(PATIENT, || {
+    let mut nat = Nat::with(PATIENT, |_| {
         move |question: &Question| {
             asked.send(*question).unwrap();
             Ok(vec![backend(question.tuple.source.port())])
@@ -53,7 +53,7 @@ fn one_connection_is_asked_for_once_and_anew_when_its_addresses_may_be_anothers(
 
 #[test]
 fn the_first_of_more_than_a_second_has_time_for_are_asked_for() {
-    let mut nat = Nat::with(PATIENT, || |_: &Question| Ok(vec![backend(1)])).unwrap();
+    let mut nat = Nat::with(PATIENT, |_| |_: &Question| Ok(vec![backend(1)])).unwrap();
     let most = u16::try_from(MOST_A_SECOND).unwrap();
     let mut answered = |ports: std::ops::Range<u16>, seconds| {
         ports
@@ -69,7 +69,7 @@ fn the_first_of_more_than_a_second_has_time_for_are_asked_for() {
 
 #[test]
 fn answers_are_kept_up_to_the_capacity() {
-    let mut nat = Nat::with(PATIENT, || |_: &Question| Ok(Vec::new())).unwrap();
+    let mut nat = Nat::with(PATIENT, |_| |_: &Question| Ok(Vec::new())).unwrap();
     let capacity = u16::try_from(CAPACITY).unwrap();
     for port in 0..2 * capacity {
         let second = u64::from(port) / u64::from(MOST_A_SECOND);
@@ -82,7 +82,7 @@ fn answers_are_kept_up_to_the_capacity() {
 #[test]
 fn while_one_answer_is_late_nobody_waits() {
     let (free, held) = channel();
-    let mut nat = Nat::with(Duration::from_millis(1), || {
+    let mut nat = Nat::with(Duration::from_millis(1), |_| {
         move |question: &Question| {
             held.recv().unwrap();
             Ok(vec![backend(question.tuple.source.port())])
@@ -108,7 +108,7 @@ fn while_one_answer_is_late_nobody_waits() {
 #[test]
 fn trouble_is_told_as_long_as_it_lasts() {
     let (say, said) = channel();
-    let mut nat = Nat::with(PATIENT, || move |_: &Question| said.recv().unwrap()).unwrap();
+    let mut nat = Nat::with(PATIENT, |_| move |_: &Question| said.recv().unwrap()).unwrap();
     let status = nat.status();
     assert_eq!(status.trouble(), None);
     say.send(Err(ConntrackError::Denied)).unwrap();
