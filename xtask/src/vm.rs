@@ -16,7 +16,7 @@ use crate::packages::{BUSYBOX, TOOLS};
 use crate::workspace::Workspace;
 use crate::{build, vm::guest::HostTools};
 
-mod archive;
+pub(crate) mod archive;
 mod cpio;
 mod emulator;
 mod guest;

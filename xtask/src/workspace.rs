@@ -60,6 +60,11 @@ impl Workspace {
         self.root.join("target/tools")
     }
 
+    /// The Kubernetes API server of the tests.
+    pub(crate) fn kubernetes(&self) -> PathBuf {
+        self.root.join("target/kubernetes")
+    }
+
     /// Kernels and logs of the virtual machines.
     pub(crate) fn vm(&self) -> PathBuf {
         self.root.join("target/vm")

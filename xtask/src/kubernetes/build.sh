@@ -3,7 +3,7 @@
 # $1: the folder to work in; the program is put at kube-apiserver there.
 # $2: a Debian mirror.
 #
-# Needs golang-1.19-go and dpkg-dev. Takes some minutes of both cores of a small machine, once.
+# Needs golang-1.19-go. Takes some minutes of both cores of a small machine, once.
 set -eu
 out=$1 mirror=$2
 suite=bookworm
