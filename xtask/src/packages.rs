@@ -33,7 +33,7 @@ pub(crate) const TOOLS: [Tool; 9] = [
 ];
 
 /// What starts the agent in a container, with the filter of system calls that containers get.
-pub(crate) const CONTAINERS: [Tool; 2] = [
+pub(crate) const CONFINEMENT: [Tool; 2] = [
     tool("runc", "runc"),
     tool(
         "/usr/share/containers/seccomp.json",

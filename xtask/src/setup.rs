@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
-use crate::packages::{self, BENCH, BUSYBOX, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool};
+use crate::packages::{
+    self, BENCH, BUSYBOX, CONFINEMENT, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool,
+};
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
 use crate::{envoy, kubernetes, linker, privilege};
@@ -39,7 +41,7 @@ impl Scope {
             Self::Test => TOOLS
                 .into_iter()
                 .chain(GATEWAYS)
-                .chain(CONTAINERS)
+                .chain(CONFINEMENT)
                 .collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Kubernetes => kubernetes::TOOLS.to_vec(),
@@ -48,7 +50,7 @@ impl Scope {
             Self::Everything => TOOLS
                 .into_iter()
                 .chain(GATEWAYS)
-                .chain(CONTAINERS)
+                .chain(CONFINEMENT)
                 .chain([BUSYBOX])
                 .collect(),
         }
