@@ -213,149 +213,151 @@ pub(super) mod tests {
         (down, up)
     }
 
+    type Edit = fn(&mut Side, &mut Side);
+
+    const WEIGHTS: &[(&str, Edit, Option<u32>)] = &[
+        ("as one request a connection goes", |_, _| {}, Some(7)),
+        ("another thread", |down, _| down.tid = 2, Some(6)),
+        ("slow to react", |_, up| up.at += us(5_000), Some(6)),
+        ("very slow", |_, up| up.at += us(50_000), Some(5)),
+        ("before the reset", |_, up| up.at -= us(201), None),
+        ("the same leg", |_, up| up.leg = Leg::Downstream, None),
+        (
+            "slow to connect",
+            |_, up| up.opened = Some(us(1_005_000)),
+            Some(6),
+        ),
+        (
+            "another's, just opened",
+            |_, up| up.opened = Some(us(999_000)),
+            None,
+        ),
+        (
+            "an older connection",
+            |_, up| up.opened = Some(us(990_000)),
+            Some(5),
+        ),
+        ("opening not seen", |_, up| up.opened = None, Some(5)),
+        ("queued", |_, up| up.last_out = Some(us(1_009_000)), Some(6)),
+        (
+            "forwarded before",
+            |_, up| up.last_out = Some(us(991_000)),
+            None,
+        ),
+        (
+            "an upload that the backend does not read",
+            |down, up| {
+                up.last_out = Some(us(991_000));
+                down.bytes_in = Some(100_000);
+            },
+            Some(6),
+        ),
+        (
+            "no answer but a greeting",
+            |down, _| down.bytes_out = Some(5),
+            Some(6),
+        ),
+        (
+            "in the middle of an answer",
+            |down, up| {
+                (down.bytes_out, up.bytes_in) = (Some(900), Some(1000));
+                (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_044_000)));
+            },
+            Some(7),
+        ),
+        (
+            "answers that moved at other times",
+            |down, up| {
+                (down.bytes_out, up.bytes_in) = (Some(900), Some(1000));
+                (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_040_000)));
+            },
+            Some(6),
+        ),
+        (
+            "in the middle of a long answer",
+            |down, up| {
+                (down.bytes_out, up.bytes_in) = (Some(90_000), Some(91_000));
+                (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_050_000)));
+            },
+            Some(8),
+        ),
+        (
+            "in the middle of a long upload",
+            |down, up| {
+                (down.bytes_in, up.bytes_out) = (Some(90_000), Some(90_000));
+                down.last_in = Some(us(1_100_000));
+            },
+            Some(7),
+        ),
+        (
+            "uploads of other lengths",
+            |down, up| {
+                (down.bytes_in, up.bytes_out) = (Some(90_000), Some(80_000));
+                down.last_in = Some(us(1_100_000));
+            },
+            Some(6),
+        ),
+        (
+            "late to accept, and forwarded then",
+            |_, up| {
+                up.opened = Some(us(1_009_500));
+                up.established = Some(us(1_009_600));
+                up.last_out = Some(us(1_012_000));
+            },
+            Some(6),
+        ),
+        (
+            "later than that",
+            |_, up| {
+                up.opened = Some(us(1_010_500));
+                up.established = Some(us(1_010_600));
+                up.last_out = Some(us(1_012_000));
+            },
+            Some(4),
+        ),
+        (
+            "an answer that met nobody",
+            |_, up| {
+                up.bytes_in = Some(900);
+                up.last_in = Some(us(1_096_000));
+            },
+            Some(7),
+        ),
+        (
+            "an answer that was kept",
+            |_, up| {
+                up.bytes_in = Some(900);
+                up.last_in = Some(us(1_080_000));
+            },
+            Some(6),
+        ),
+        (
+            "nothing left but the moments",
+            |_, up| {
+                (up.last_in, up.last_out) = (None, None);
+                (up.bytes_in, up.bytes_out) = (None, None);
+            },
+            Some(6),
+        ),
+        (
+            "nothing left, and late",
+            |_, up| {
+                up.at += us(5_000);
+                (up.last_in, up.last_out) = (None, None);
+                (up.bytes_in, up.bytes_out) = (None, None);
+            },
+            Some(5),
+        ),
+        (
+            "no counters",
+            |down, up| (down.bytes_out, up.bytes_in) = (None, None),
+            Some(6),
+        ),
+    ];
+
     #[test]
     fn weights() {
-        type Edit = fn(&mut Side, &mut Side);
-        let rows: &[(&str, Edit, Option<u32>)] = &[
-            ("as one request a connection goes", |_, _| {}, Some(7)),
-            ("another thread", |down, _| down.tid = 2, Some(6)),
-            ("slow to react", |_, up| up.at += us(5_000), Some(6)),
-            ("very slow", |_, up| up.at += us(50_000), Some(5)),
-            ("before the reset", |_, up| up.at -= us(201), None),
-            ("the same leg", |_, up| up.leg = Leg::Downstream, None),
-            (
-                "slow to connect",
-                |_, up| up.opened = Some(us(1_005_000)),
-                Some(6),
-            ),
-            (
-                "another's, just opened",
-                |_, up| up.opened = Some(us(999_000)),
-                None,
-            ),
-            (
-                "an older connection",
-                |_, up| up.opened = Some(us(990_000)),
-                Some(5),
-            ),
-            ("opening not seen", |_, up| up.opened = None, Some(5)),
-            ("queued", |_, up| up.last_out = Some(us(1_009_000)), Some(6)),
-            (
-                "forwarded before",
-                |_, up| up.last_out = Some(us(991_000)),
-                None,
-            ),
-            (
-                "an upload that the backend does not read",
-                |down, up| {
-                    up.last_out = Some(us(991_000));
-                    down.bytes_in = Some(100_000);
-                },
-                Some(6),
-            ),
-            (
-                "no answer but a greeting",
-                |down, _| down.bytes_out = Some(5),
-                Some(6),
-            ),
-            (
-                "in the middle of an answer",
-                |down, up| {
-                    (down.bytes_out, up.bytes_in) = (Some(900), Some(1000));
-                    (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_044_000)));
-                },
-                Some(7),
-            ),
-            (
-                "answers that moved at other times",
-                |down, up| {
-                    (down.bytes_out, up.bytes_in) = (Some(900), Some(1000));
-                    (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_040_000)));
-                },
-                Some(6),
-            ),
-            (
-                "in the middle of a long answer",
-                |down, up| {
-                    (down.bytes_out, up.bytes_in) = (Some(90_000), Some(91_000));
-                    (down.last_out, up.last_in) = (Some(us(1_050_000)), Some(us(1_050_000)));
-                },
-                Some(8),
-            ),
-            (
-                "in the middle of a long upload",
-                |down, up| {
-                    (down.bytes_in, up.bytes_out) = (Some(90_000), Some(90_000));
-                    down.last_in = Some(us(1_100_000));
-                },
-                Some(7),
-            ),
-            (
-                "uploads of other lengths",
-                |down, up| {
-                    (down.bytes_in, up.bytes_out) = (Some(90_000), Some(80_000));
-                    down.last_in = Some(us(1_100_000));
-                },
-                Some(6),
-            ),
-            (
-                "late to accept, and forwarded then",
-                |_, up| {
-                    up.opened = Some(us(1_009_500));
-                    up.established = Some(us(1_009_600));
-                    up.last_out = Some(us(1_012_000));
-                },
-                Some(6),
-            ),
-            (
-                "later than that",
-                |_, up| {
-                    up.opened = Some(us(1_010_500));
-                    up.established = Some(us(1_010_600));
-                    up.last_out = Some(us(1_012_000));
-                },
-                Some(4),
-            ),
-            (
-                "an answer that met nobody",
-                |_, up| {
-                    up.bytes_in = Some(900);
-                    up.last_in = Some(us(1_096_000));
-                },
-                Some(7),
-            ),
-            (
-                "an answer that was kept",
-                |_, up| {
-                    up.bytes_in = Some(900);
-                    up.last_in = Some(us(1_080_000));
-                },
-                Some(6),
-            ),
-            (
-                "nothing left but the moments",
-                |_, up| {
-                    (up.last_in, up.last_out) = (None, None);
-                    (up.bytes_in, up.bytes_out) = (None, None);
-                },
-                Some(6),
-            ),
-            (
-                "nothing left, and late",
-                |_, up| {
-                    up.at += us(5_000);
-                    (up.last_in, up.last_out) = (None, None);
-                    (up.bytes_in, up.bytes_out) = (None, None);
-                },
-                Some(5),
-            ),
-            (
-                "no counters",
-                |down, up| (down.bytes_out, up.bytes_in) = (None, None),
-                Some(6),
-            ),
-        ];
-        for (name, edit, expected) in rows {
+        for (name, edit, expected) in WEIGHTS {
             let (mut down, mut up) = pair();
             edit(&mut down, &mut up);
             assert_eq!(weigh(&down, &up), *expected, "{name}");
