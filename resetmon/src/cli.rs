@@ -112,7 +112,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::main(args),
         Command::Watch(args) => watch::main(args),
-        Command::Report(args) => report::main(args),
+        Command::Report(args) => report::main(&args),
         Command::Routes(args) => routes::main(&args),
         Command::Detach(args) => detach::main(&args),
         Command::Doctor(args) => return doctor::main(&args),

@@ -56,12 +56,12 @@ pub struct Args {
 }
 
 /// Watches or reads, then reports.
-pub fn main(args: Args) -> anyhow::Result<()> {
+pub fn main(args: &Args) -> anyhow::Result<()> {
     let report = match &args.from {
         Some(path) => from_file(path)?,
-        None => session::block_on(from_node(&args))?,
+        None => session::block_on(from_node(args))?,
     };
-    show(&report, &args)
+    show(&report, args)
 }
 
 /// `90s`, `5m`, `2h`, or a number of seconds; at least one second.

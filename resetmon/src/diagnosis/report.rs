@@ -319,7 +319,7 @@ fn totals(observed: &Observed) -> Totals {
     };
     let sorted = |mut counts: Vec<Count>| {
         counts.retain(|count| count.events > 0);
-        counts.sort_by(|a, b| b.events.cmp(&a.events));
+        counts.sort_by_key(|count| std::cmp::Reverse(count.events));
         counts
     };
     Totals {

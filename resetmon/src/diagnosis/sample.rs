@@ -113,6 +113,9 @@ pub struct Sample {
     pub time: i64,
     /// How its user saw it.
     pub failure: FailureKind,
+    /// The connection failed by it: nobody misses what was over, was a health check, or came for a
+    /// connection that this end had given up before.
+    pub failed: bool,
     /// Sent or received; `None` where no RST is concerned.
     pub direction: Option<Direction>,
     /// Who made the RST.
@@ -162,7 +165,11 @@ impl Sample {
         Self {
             id: reset.id.0,
             time: reset.time.as_microsecond(),
-            failure: failure_of(reset.diagnosis.cause),
+            failure: reset
+                .failure()
+                .unwrap_or_else(|| failure_of(reset.diagnosis.cause)),
+            // A further packet says nothing of its own.
+            failed: reset.failure().is_some() || reset.repeat_of.is_some(),
             direction: Some(reset.observation.direction),
             sender: Some(reset.diagnosis.sender),
             cause: Some(reset.diagnosis.cause),
@@ -192,6 +199,7 @@ impl Sample {
             id: 0,
             time: 0,
             failure: FailureKind::Reset,
+            failed: true,
             direction: None,
             sender: None,
             cause: None,
@@ -232,7 +240,7 @@ impl Sample {
     /// True if nobody waited for anything any more.
     #[must_use]
     pub fn is_benign(&self) -> bool {
-        self.cause.is_some_and(Cause::benign)
+        !self.failed || self.cause.is_some_and(Cause::benign)
     }
 }
 

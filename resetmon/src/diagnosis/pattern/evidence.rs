@@ -42,53 +42,41 @@ pub(super) fn lines(words: &Words<'_>, case: &Case) -> Vec<String> {
 
 fn how_often(words: &Words<'_>) -> String {
     let problem = words.problem;
-    let mut line = format!("{} times", problem.events);
-    if problem.events == 1 {
-        line = "once".to_owned();
-    }
-    let routes = problem.routes.sorted();
-    match routes.as_slice() {
+    let mut parts = vec![match problem.events {
+        1 => "once".to_owned(),
+        events => format!("{events} times"),
+    }];
+    match problem.routes.sorted().as_slice() {
         [] => {}
-        [(route, _)] => line.push_str(&format!(", on route {}", words.text(*route))),
-        [first, second] => line.push_str(&format!(
-            ", on routes {} ({}) and {} ({})",
-            words.text(first.0),
-            first.1,
-            words.text(second.0),
-            second.1
-        )),
-        [first, second, rest @ ..] => line.push_str(&format!(
-            ", on routes {} ({}), {} ({}) and {} more",
-            words.text(first.0),
-            first.1,
-            words.text(second.0),
-            second.1,
-            rest.len()
-        )),
-    }
-    if words.key.service.side == Side::Client {
-        match problem.endpoints.sorted().as_slice() {
-            [(end, _)] => line.push_str(&format!(", by {end}")),
-            ends if !ends.is_empty() => {
-                line.push_str(&format!(", by {} endpoints", ends.len()));
-            }
-            _ => {}
-        }
-    } else {
-        match problem.clients.sorted().as_slice() {
-            [(client, _)] => line.push_str(&format!(", with client {client}")),
-            clients if !clients.is_empty() => {
-                line.push_str(&format!(", with {} clients", clients.len()));
-            }
-            _ => {}
+        [(route, _)] => parts.push(format!("on route {}", words.text(*route))),
+        [first, second, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            parts.push(format!(
+                "on routes {} ({}), {} ({}){more}",
+                words.text(first.0),
+                first.1,
+                words.text(second.0),
+                second.1
+            ));
         }
     }
+    let (ends, clients) = (problem.endpoints.sorted(), problem.clients.sorted());
+    parts.extend(match (words.key.service.side, &*ends, &*clients) {
+        (Side::Client, [(end, _)], _) => Some(format!("by {end}")),
+        (Side::Client, [_, _, ..], _) => Some(format!("by {} endpoints", ends.len())),
+        (Side::Server, _, [(client, _)]) => Some(format!("with client {client}")),
+        (Side::Server, _, [_, _, ..]) => Some(format!("with {} clients", clients.len())),
+        _ => None,
+    });
     if let [(instance, _)] = problem.instances.sorted().as_slice()
         && !instance.home.is_none()
     {
-        line.push_str(&format!(", in {}", words.instance(*instance)));
+        parts.push(format!("in {}", words.instance(*instance)));
     }
-    line
+    parts.join(", ")
 }
 
 fn times(words: &Words<'_>, lines: &mut Vec<String>) {

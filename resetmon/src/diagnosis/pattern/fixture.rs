@@ -81,6 +81,7 @@ impl Scene {
             id: self.id(),
             time: at(seconds),
             failure: failure_of(cause),
+            failed: true,
             direction: Some(Direction::Received),
             sender: Some(Sender::Peer),
             cause: Some(cause),
@@ -188,12 +189,12 @@ fn local(number: u64) -> SocketAddr {
 }
 
 /// A failure without a reset.
-pub(crate) fn without_reset(sample: Sample, failure: FailureKind) -> Sample {
+pub(crate) fn without_reset(sample: &Sample, failure: FailureKind) -> Sample {
     Sample {
         failure,
         direction: None,
         sender: None,
         cause: None,
-        ..sample
+        ..sample.clone()
     }
 }

@@ -76,8 +76,8 @@ fn follows(death: &Case, other: &Case) -> bool {
     kind && in_time && same_end
 }
 
-/// A gateway that closes its connection to the backend because its client has left resets what the
-/// backend still sends. Where that comes late, nothing but the time links the two.
+/// A gateway whose client has left gives up on the backend, and resets what that still sends. Where
+/// the agent has not linked the two, their time does.
 pub(super) fn cancellations(observed: &Observed, cases: &mut Vec<Case>) {
     let mut index = 0;
     while index < cases.len() {
@@ -99,7 +99,8 @@ fn canceled(observed: &Observed, origin: &Case, end: &Case) -> bool {
     /// From the client's reset to the backend's next piece, microseconds.
     const PIECE: i64 = SECOND / 2;
     let causes = origin.key.cause == Some(Cause::ClientCanceled)
-        && matches!(end.key.cause, Some(Cause::Timewait | Cause::DataAfterClose));
+        && (matches!(end.key.cause, Some(Cause::Timewait | Cause::DataAfterClose))
+            || end.key.failure == FailureKind::Canceled && end.key.cause.is_none());
     let legs = origin.key.leg == Leg::Downstream && end.key.leg == Leg::Upstream;
     let same = origin.key.service.gateway == end.key.service.gateway
         && origin.key.process == end.key.process;

@@ -86,6 +86,10 @@ const PRECISION: f64 = 1e-13;
 const TINY: f64 = 1e-300;
 
 /// The regularised incomplete beta function, by Lentz' continued fraction.
+#[expect(
+    clippy::many_single_char_names,
+    reason = "the names that the literature has"
+)]
 fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x > (a + 1.0) / (a + b + 2.0) {
         return (1.0 - incomplete_beta(b, a, 1.0 - x)).clamp(0.0, 1.0);
@@ -115,6 +119,10 @@ fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
 }
 
 /// The regularised lower incomplete gamma function.
+#[expect(
+    clippy::many_single_char_names,
+    reason = "the names that the literature has"
+)]
 fn lower_gamma(a: f64, x: f64) -> f64 {
     let ln_front = a * x.ln() - x - ln_gamma(a);
     if x < a + 1.0 {

@@ -1,6 +1,5 @@
 //! The two ends of one connection, where both are on this node: one event, seen twice.
 
-use crate::reset::FailureKind;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -63,7 +62,7 @@ impl Pairs {
         for name in sought(&sample) {
             if let Some(number) = self.waiting.get(&name).copied()
                 && let Some(other) = self.held_mut(number)
-                && other.by.is_none()
+                && !other.both
                 && fits(&other.sample, &sample)
             {
                 let first = other.sample.clone();
@@ -77,7 +76,11 @@ impl Pairs {
         for name in expected(&sample) {
             self.waiting.insert(name, number);
         }
-        self.held.push_back(Joined { sample, by: None });
+        self.held.push_back(Joined {
+            sample,
+            by: None,
+            both: false,
+        });
         if self.held.len() > LIMIT {
             self.pop(out);
         }
@@ -139,20 +142,23 @@ fn fits(a: &Sample, b: &Sample) -> bool {
     close && opposite
 }
 
-/// What was received or noticed, explained by what was sent.
+/// What was received or noticed, explained by what was sent; as the end sees it that is a gateway's
+/// and knows the route.
 fn join(a: Sample, b: Sample) -> Joined {
     let sent = |sample: &Sample| sample.direction == Some(Direction::Sent);
-    let (noticed, sent) = if sent(&a) { (b, a) } else { (a, b) };
-    // The end that is a gateway's knows the route.
-    if noticed.place.is_none() && sent.place.is_some() && noticed.failure == FailureKind::Reset {
+    let (noticed, other) = if sent(&a) { (b, a) } else { (a, b) };
+    if noticed.place.is_none() && other.place.is_some() {
         return Joined {
-            sample: sent,
+            sample: other,
             by: None,
+            both: true,
         };
     }
+    let by = sent(&other).then(|| Box::new(other));
     Joined {
         sample: noticed,
-        by: Some(Box::new(sent)),
+        by,
+        both: true,
     }
 }
 

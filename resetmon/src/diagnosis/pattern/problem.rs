@@ -34,19 +34,19 @@ impl Side {
     /// sender of a packet without a connection, which was meant for a service here.
     #[must_use]
     pub fn of(sample: &Sample) -> Self {
-        match (sample.role, sample.leg(), sample.direction) {
-            (Some(Role::Client), ..) | (None, Leg::Upstream, _) => Self::Client,
-            (Some(Role::Server), ..) | (None, Leg::Downstream, _) => Self::Server,
-            (None, Leg::None, Some(Direction::Sent)) => {
-                // Ephemeral ports are the high ones.
-                if sample.local.port() > sample.remote.port() && sample.local.port() >= 32768 {
-                    Self::Client
-                } else {
-                    Self::Server
-                }
-            }
-            (None, Leg::None, _) => Self::Client,
-        }
+        let known = match (sample.role, sample.leg()) {
+            (Some(Role::Client), _) | (None, Leg::Upstream) => Some(Self::Client),
+            (Some(Role::Server), _) | (None, Leg::Downstream) => Some(Self::Server),
+            (None, Leg::None) => None,
+        };
+        // Ephemeral ports are the high ones.
+        let (local, remote) = (sample.local.port(), sample.remote.port());
+        let ephemeral = local > remote && local >= 32768;
+        known.unwrap_or(if sample.direction == Some(Direction::Sent) && !ephemeral {
+            Self::Server
+        } else {
+            Self::Client
+        })
     }
 }
 
@@ -172,6 +172,8 @@ pub struct Joined {
     pub sample: Sample,
     /// The other end, which sent the RST.
     pub by: Option<Box<Sample>>,
+    /// Both ends were seen.
+    pub both: bool,
 }
 
 /// Events of one kind at one place.

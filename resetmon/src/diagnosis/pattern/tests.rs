@@ -48,7 +48,7 @@ fn a_killed_backend_is_one_finding_with_all_that_came_of_it() {
     }
     let empty = scene.upstream("api", 30.1, Cause::Refused);
     for _ in 0..3 {
-        scene.add(without_reset(empty.clone(), FailureKind::EmptyResponse));
+        scene.add(without_reset(&empty, FailureKind::EmptyResponse));
     }
     let report = scene.report(60.0);
     let finding = only(&report);
@@ -136,6 +136,59 @@ fn what_a_gateway_drops_after_its_client_left_is_no_problem_of_its_own() {
 }
 
 #[test]
+fn a_client_that_leaves_is_one_finding_with_what_its_gateway_gives_up() {
+    let mut scene = Scene::default();
+    for n in 0..6 {
+        let seconds = f64::from(n) * 9.0;
+        let left = scene.downstream("192.0.2.1", seconds, Cause::ClientCanceled);
+        let given_up = scene.upstream("api", seconds + 0.001, Cause::Unknown);
+        let given_up = without_reset(&given_up, FailureKind::Canceled);
+        scene.add(left);
+        scene.add(given_up);
+    }
+    let report = scene.report(60.0);
+    let finding = only(&report);
+    assert_eq!(finding.cause, Some("client_canceled"));
+    assert_eq!(finding.passed_on, 6);
+}
+
+#[test]
+fn a_gateway_that_gives_up_on_its_backend() {
+    let mut scene = Scene::default();
+    for n in 0..6 {
+        let mut sample = scene.upstream("slow", f64::from(n) * 9.0, Cause::Unknown);
+        sample.times = times(60.1 + f64::from(n), 60.1 + f64::from(n), 60.01);
+        scene.add(without_reset(&sample, FailureKind::Canceled));
+    }
+    let report = scene.report(60.0);
+    let finding = only(&report);
+    assert_eq!(
+        finding.title,
+        "nginx gives up on upstream slow 60 s after the request"
+    );
+    assert!(
+        advice(finding).contains("raise proxy_read_timeout"),
+        "{:?}",
+        finding.advice
+    );
+}
+
+#[test]
+fn what_did_not_fail_is_no_finding() {
+    let mut scene = Scene::default();
+    for n in 0..20 {
+        // A gateway's health checks, seen from the gateway.
+        let mut sample = scene.upstream("api", f64::from(n) * 2.0, Cause::LingerAbort);
+        sample.direction = Some(Direction::Sent);
+        sample.failed = false;
+        scene.add(sample);
+    }
+    let report = scene.report(60.0);
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(report.totals.benign, 20);
+}
+
+#[test]
 fn a_trouble_known_from_both_ends_now_and_then_is_one() {
     for (unknown, findings) in [(6, 1), (60, 2)] {
         let mut scene = Scene::default();
@@ -212,7 +265,9 @@ fn a_mixed_run() {
         all.extend([race, cut, forgotten, refused, left, rejected, harmless]);
     }
     all.sort_by_key(|sample| sample.time);
-    all.into_iter().for_each(|sample| scene.add(sample));
+    for sample in all {
+        scene.add(sample);
+    }
     let report = scene.report(120.0);
     let found: Vec<(&str, bool)> = report
         .findings

@@ -85,28 +85,24 @@ impl Words<'_> {
     /// The finding in one line.
     #[must_use]
     pub fn title(&self) -> String {
-        let mut title = self.what();
-        if let Some(fixed) = &self.traits.fixed {
-            title.push_str(&after(fixed));
-        }
-        if let Some(because) = self.because() {
-            title.push_str(": ");
-            title.push_str(&because);
-        }
-        if let Some(worse) = &self.traits.endpoint {
-            title.push_str(&format!(", mostly {}", worse.which));
-        }
-        if self.traits.throttling.is_some() {
-            title.push_str(": this looks like throttling");
-        }
-        title
+        let after = self.traits.fixed.as_ref().map_or(String::new(), after);
+        let because = self
+            .because()
+            .map_or(String::new(), |why| format!(": {why}"));
+        let mostly = self.traits.endpoint.as_ref();
+        let mostly = mostly.map_or(String::new(), |worse| format!(", mostly {}", worse.which));
+        let throttling = match &self.traits.throttling {
+            Some(_) => ": this looks like throttling",
+            None => "",
+        };
+        format!("{}{after}{because}{mostly}{throttling}", self.what())
     }
 
     fn what(&self) -> String {
         let (service, program) = (self.service(), self.program());
         match (self.key.failure, self.key.service.side) {
             (FailureKind::Refused, Side::Client) => format!("{service} refuses connections"),
-            (FailureKind::Refused, Side::Server) => format!("connections to {service} are refused"),
+            (FailureKind::Refused, Side::Server) => format!("nobody listens on {service}"),
             (FailureKind::TimedOut, Side::Client) => format!("{service} does not answer"),
             (FailureKind::TimedOut, Side::Server) => {
                 format!("clients of {program} on {service} fall silent")
@@ -269,8 +265,7 @@ impl Words<'_> {
         const WAIT: &[Limits] = &[Limits::Wait, Limits::Silence, Limits::Life];
         const ANY: &[Limits] = &[Limits::Idle, Limits::Silence, Limits::Wait, Limits::Life];
         let limits = match self.key.cause {
-            Some(Cause::KeepaliveRace) => IDLE,
-            Some(Cause::IdleTimeout | Cause::KeepaliveTimeout) => IDLE,
+            Some(Cause::KeepaliveRace | Cause::IdleTimeout | Cause::KeepaliveTimeout) => IDLE,
             Some(Cause::AbortedBeforeResponse | Cause::ClientCanceled) => WAIT,
             _ => ANY,
         };
@@ -318,10 +313,7 @@ pub fn duration(seconds: f64) -> String {
     if seconds < 0.001 {
         format!("{} µs", digits(seconds * 1e6, 0))
     } else if seconds < 1.0 {
-        format!(
-            "{} ms",
-            digits(seconds * 1e3, if seconds < 0.01 { 1 } else { 0 })
-        )
+        format!("{} ms", digits(seconds * 1e3, usize::from(seconds < 0.01)))
     } else if seconds < 10.0 {
         format!("{} s", digits(seconds, 2))
     } else if seconds < 10.0 * MINUTE {

@@ -205,6 +205,8 @@ struct Event<'a> {
     id: Text<'a>,
     #[serde(borrow)]
     time: Text<'a>,
+    #[serde(rename = "event")]
+    kind: Option<IgnoredAny>,
     #[serde(borrow)]
     failure: Option<Text<'a>>,
     #[serde(borrow)]
@@ -300,6 +302,8 @@ impl Event<'_> {
         Ok(Sample {
             id: id("id", &self.id)?,
             time: time(&self.time)?,
+            // Lines without `event` are older than the key `failure`.
+            failed: failure.is_some() || self.kind.is_none() || self.repeat_of.is_some(),
             failure: failure.unwrap_or_else(|| cause.map_or(FailureKind::Reset, failure_of)),
             direction: word("direction", self.direction.as_ref(), direction)?,
             sender: word("sender", self.sender.as_ref(), Sender::from_name)?,

@@ -121,7 +121,7 @@ fn a_report_of_nothing() {
         markdown::page(&report),
         html::page(&report),
     ] {
-        assert!(page.contains("0"), "{page}");
+        assert!(page.contains('0'), "{page}");
     }
 }
 

@@ -75,7 +75,7 @@ fn siblings_are_learned_from_harmless_events() {
 fn a_route_that_has_more_than_its_part() {
     for (bad, expected) in [(15, true), (5, false)] {
         let mut scene = Scene::default();
-        for n in 0..60 {
+        for n in 0..60_u32 {
             let mut sample = scene.upstream("api", f64::from(n), Cause::ResetAfterClose);
             if let Some(place) = &mut sample.place {
                 place.route = scene.name(["/a", "/b", "/pay"][n as usize % 3]);
