@@ -66,7 +66,7 @@ fn settings_suffice() -> Result<()> {
             Ok(lines
                 .find(|line| {
                     line.starts_with("resetmon_process_resets_total{direction=\"received\"")
-                        && line.contains(&format!("process=\"{}\"", name))
+                        && line.contains(&format!("process=\"{name}\""))
                 })
                 .map(str::to_owned))
         })?;
@@ -154,7 +154,7 @@ impl Container {
                 .iter()
                 .cloned(),
         );
-        let mut mounts = self.runtime_mounts();
+        let mut mounts = Self::runtime_mounts();
         for mount in container["volumeMounts"].as_array().context("mounts")? {
             let source = match mount["name"].as_str() {
                 Some("pins") => self.pins(),
@@ -213,7 +213,7 @@ impl Container {
     }
 
     /// What containerd and CRI-O mount into every container.
-    fn runtime_mounts(&self) -> Vec<Value> {
+    fn runtime_mounts() -> Vec<Value> {
         let flags = |more: &[&str]| {
             let mut flags = vec!["nosuid", "noexec"];
             flags.extend(more);

@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// Debian's copy of the profile of podman and CRI-O (package golang-github-containers-common).
+/// Debian's copy of the profile of podman and of CRI-O (package golang-github-containers-common).
 const PROFILE: &str = "/usr/share/containers/seccomp.json";
 
 /// The profile as runc reads it, for a container with `capabilities` on this machine.
 ///
 /// With the one difference that matters here between it and the profile of containerd: the latter
-/// lets bpf() pass with `CAP_BPF`, too (from 1.7).
+/// lets `bpf()` pass with `CAP_BPF`, too (from 1.7).
 pub(super) fn runtime_default(capabilities: &[String]) -> Result<Value> {
     let text = std::fs::read_to_string(PROFILE)
         .with_context(|| format!("{PROFILE}: install golang-github-containers-common"))?;
