@@ -19,10 +19,6 @@ use crate::text::printable;
 mod tests;
 
 /// One decoded record.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every record is a reset, and is moved on at once"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A reset.

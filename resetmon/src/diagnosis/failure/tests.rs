@@ -205,6 +205,13 @@ fn a_request_that_we_did_not_wait_for() {
 
 #[test]
 fn a_request_without_answer() {
+    type Row = (
+        &'static str,
+        u32,
+        Observation,
+        Option<FailureKind>,
+        &'static [&'static str],
+    );
     let empty = Some(FailureKind::EmptyResponse);
     let closed = |bytes, ago, fin: u64| {
         set(exchange(bytes, ago, 0), |o| {
@@ -212,7 +219,7 @@ fn a_request_without_answer() {
             o.since_fin_received = Some(ms(fin));
         })
     };
-    let table: [(&str, u32, Observation, Option<FailureKind>, &[&str]); 6] = [
+    let table: [Row; 6] = [
         (
             "first",
             300,
@@ -344,7 +351,7 @@ fn what_a_reset_says_of_its_connection() {
     let unused = || sent(TcpState::Close);
     let server = |o: Observation| set(o, |o| o.role = Some(Role::Server));
     let unread = |bytes| set(used(), |o| o.vitals.as_mut().unwrap().unread = bytes);
-    let table = [
+    let table = vec![
         ("refused", reset(received(TcpState::SynSent)), Some(Refused)),
         (
             "refused by us",
