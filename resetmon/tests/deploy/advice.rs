@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use resetmon::diagnosis::advice::advice;
-use resetmon::reset::Cause;
+use resetmon::diagnosis::advice::{Advice, advice, failure_advice};
+use resetmon::reset::{Cause, FailureKind};
 
 use crate::files;
 
@@ -12,7 +12,7 @@ const RULES: &str = "prometheus/resetmon.rules.yaml";
 /// The rules with every `meaning` and `advice` in the words of the table: of the cause that the
 /// alert's label names, else of whatever cause the series has.
 fn with_words(rules: &str) -> String {
-    let mut cause = None;
+    let (mut cause, mut failures) = (None, false);
     let mut text = String::new();
     for line in rules.lines() {
         let bare = line.trim_start();
@@ -24,10 +24,15 @@ fn with_words(rules: &str) -> String {
             let known = Cause::from_name(name);
             cause = Some(known.unwrap_or_else(|| panic!("{RULES}: no cause is called {name}")));
         }
+        if bare.starts_with("expr: ") {
+            failures = false;
+        }
+        failures |= bare.contains("_connection_failures:");
         let words = match (bare.split_once(": ").map(|(key, _)| key), cause) {
             (Some("meaning"), Some(cause)) => Some(("meaning", advice(cause).meaning.to_owned())),
             (Some("advice"), Some(cause)) => Some(("advice", advice(cause).change.to_owned())),
-            (Some("meaning"), None) => Some(("meaning", any_summary())),
+            (Some("meaning"), None) if failures => Some(("meaning", any_failure())),
+            (Some("meaning"), None) => Some(("meaning", any_cause())),
             _ => None,
         };
         // Writing to a string does not fail.
@@ -40,16 +45,32 @@ fn with_words(rules: &str) -> String {
     text
 }
 
-/// A template of Prometheus that gives the summary of the series' cause.
-fn any_summary() -> String {
+/// The summary of the series' cause.
+fn any_cause() -> String {
+    template(
+        "cause",
+        alarming().map(|cause| (cause.name(), advice(cause).summary)),
+    )
+}
+
+/// The summary of the series' kind of failure.
+fn any_failure() -> String {
+    let rows = FailureKind::ALL.iter();
+    template(
+        "failure",
+        rows.map(|kind| (kind.name(), failure_advice(*kind).summary)),
+    )
+}
+
+/// A template of Prometheus that gives the text of a row by its name, which is in `label`.
+fn template<'a>(label: &str, rows: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
-    for cause in alarming() {
+    for (name, summary) in rows {
         let word = if text.is_empty() { "if" } else { "else if" };
-        let summary = advice(cause).summary;
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            "{{{{ {word} eq $labels.cause \"{cause}\" }}}}{summary}"
+            "{{{{ {word} eq $labels.{label} \"{name}\" }}}}{summary}"
         );
     }
     text + "{{ end }}"
@@ -72,26 +93,34 @@ fn alerts_speak_the_agents_words() {
 #[test]
 fn the_page_of_causes_is_the_table() {
     let mut page = String::from(
-        "# Causes, what they mean and what to change\n\n\
+        "# Causes and failures, what they mean and what to change\n\n\
          The agent's own table of advice, to which the alerts lead. Written by\n\
          `UPDATE=1 cargo test -p resetmon --test deploy`.\n",
     );
     for cause in Cause::ALL {
-        let row = advice(*cause);
-        let benign = if cause.benign() {
+        let remark = if cause.benign() {
             " (raises no alert)"
         } else {
             ""
         };
-        // Writing to a string does not fail.
-        let _ = write!(
-            page,
-            "\n## {cause}\n\n**{}**{benign}\n\n{}\n\n- What usually makes it: {}\n- To be sure: {}\n\
-             - What to change: {}\n",
-            row.summary, row.meaning, row.makers, row.check, row.change
-        );
+        chapter(&mut page, cause.name(), remark, advice(*cause));
+    }
+    page.push_str("\nConnections fail without a reset too:\n");
+    for kind in FailureKind::ALL {
+        let title = format!("{kind} (failure)");
+        chapter(&mut page, &title, "", failure_advice(*kind));
     }
     files::assert_current("prometheus/CAUSES.md", &page);
+}
+
+fn chapter(page: &mut String, title: &str, remark: &str, row: &Advice) {
+    // Writing to a string does not fail.
+    let _ = write!(
+        page,
+        "\n## {title}\n\n**{}**{remark}\n\n{}\n\n- What usually makes it: {}\n- To be sure: {}\n\
+         - What to change: {}\n",
+        row.summary, row.meaning, row.makers, row.check, row.change
+    );
 }
 
 /// Every series of resets that a rule reads leaves out the harmless causes, or chooses others.

@@ -16,4 +16,5 @@ mod kustomize;
 mod manifests;
 mod metrics;
 mod objects;
+mod pages;
 mod promtool;

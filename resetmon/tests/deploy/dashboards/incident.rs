@@ -67,6 +67,7 @@ pub(super) fn dashboard() -> Value {
             ("Who sends, and what does the kernel say?", senders()),
             ("Why, and what to change?", why()),
             ("After how long? A timeout shows as a line", times()),
+            ("Which connections failed, also without a reset?", failures()),
         ],
         link: ("resetmon-agent", "the agent itself"),
     }
@@ -276,6 +277,49 @@ fn why() -> Vec<Panel> {
         )
         .words("meaning", words(|row| row.meaning))
         .words("change", words(|row| row.change)),
+    ]
+}
+
+fn failures() -> Vec<Panel> {
+    let failed = "failure!=\"canceled\"";
+    vec![
+        Panel::new(
+            Kind::Bars,
+            "Failed connections",
+            "reset, refused, timed_out, unreachable, empty_response: as the user of the connection saw it. Who gave \
+             up first is left out.",
+        )
+        .query(
+            format!(
+                "sum by (failure) ({}) > 0",
+                grown("resetmon_connection_failures_total", &format!("{ON}, {failed}"))
+            ),
+            "{{failure}}",
+        ),
+        Panel::new(
+            Kind::Bars,
+            "Failed connections by route",
+            "empty_response is a backend that closed without an answer: as common as a reset, and in no log of resets.",
+        )
+        .query(
+            format!(
+                "sum by (gateway, route, leg, failure) ({}) > 0",
+                grown("resetmon_route_connection_failures_total", &format!("{ROUTE}, {failed}"))
+            ),
+            "{{gateway}} {{route}} {{leg}} {{failure}}",
+        ),
+        Panel::new(
+            Kind::Table,
+            "Failed connections by process",
+            "In the time shown.",
+        )
+        .query(
+            format!(
+                "sort_desc(topk(30, sum by (process, namespace, pod, container, role, failure) ({}) > 0))",
+                grown_in_range("resetmon_connection_failures_total", &format!("{ON}, {failed}"))
+            ),
+            "",
+        ),
     ]
 }
 
