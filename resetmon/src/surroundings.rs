@@ -27,7 +27,7 @@ const RECENT: Duration = Duration::from_secs(20);
 /// Files, or groups of them, that are read in a second at most.
 pub const READS: u32 = 16;
 /// Tables of sockets that are read in a second at most: the kernel walks all of its own for one.
-const TABLES: u32 = 2;
+const TABLES: u32 = 8;
 /// Bytes of a table of sockets that are read at most.
 const TABLE_BYTES: u64 = 2 << 20;
 /// Bytes of other files that are read at most.

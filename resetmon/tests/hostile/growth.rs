@@ -75,9 +75,10 @@ fn peers_and_processes() -> String {
         }
         grown.push(resident_kib().saturating_sub(before));
     }
-    pipeline.end(|reset| {
+    pipeline.end(|event| {
+        metrics.record_event(&event);
+        let reset = event.into_reset().unwrap();
         routed += u64::from(reset.route.is_some());
-        metrics.record(&reset);
     });
     assert_eq!(pipeline.malformed(), malformed);
     let samples = exporters::page(&metrics, fed, routed);

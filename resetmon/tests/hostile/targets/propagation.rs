@@ -114,6 +114,7 @@ impl Legs {
                 gateway: "g".into(),
                 route: "r".into(),
                 upstream: "u".into(),
+                host: None,
                 leg: random.choose(&[Leg::Upstream, Leg::Downstream, Leg::Upstream, Leg::None]),
             }),
             packets: random.choose(&[1, 1, 1, 1, 1, 0, 2, u64::MAX]),

@@ -76,10 +76,15 @@ pub(super) fn judge(events: &[Value], truth: &Truth, legs: Legs) -> Result<()> {
         tell(&events, &of);
     }
     println!("    {all} resets passed on are linked, {prompt} of the prompt ones, none wrongly");
+    // On a shared connection there is no telling when a request of its came.
+    let judged = match legs {
+        Legs::Multiplexed => &all,
+        Legs::Paired => &prompt,
+    };
     ensure!(
-        prompt.expected >= 50,
-        "only {} resets were passed on promptly: {} events",
-        prompt.expected,
+        judged.expected >= 50,
+        "only {} resets were passed on: {} events",
+        judged.expected,
         events.len()
     );
     ensure!(
