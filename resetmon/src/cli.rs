@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+pub mod demo;
 pub mod detach;
 pub mod doctor;
 mod gateways;
@@ -49,6 +50,13 @@ enum Command {
     Report(report::Args),
     /// Show the routes as read from the gateways' configuration, and what was not understood
     Routes(routes::Args),
+    /// Make a few harmless resets on the loopback and show them explained, as `watch` would
+    ///
+    /// Touches nothing but its own connections to 127.0.0.1, and takes a few seconds. Needs the
+    /// privileges of `watch`.
+    ///
+    /// Exit status: 0 if all were explained as expected, else 1, and what was not seen.
+    Demo(demo::Args),
     /// Detach the probes that `run` left pinned, and say what was removed
     Detach(detach::Args),
     /// Say what this kernel and these privileges allow, what is degraded, and the remedy
@@ -114,6 +122,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Watch(args) => watch::main(args),
         Command::Report(args) => report::main(&args),
         Command::Routes(args) => routes::main(&args),
+        Command::Demo(args) => demo::main(&args),
         Command::Detach(args) => detach::main(&args),
         Command::Doctor(args) => return doctor::main(&args),
     };
@@ -131,7 +140,7 @@ fn init_log(cli: &Cli) {
         Command::Run(args) => Some(&args.capture),
         Command::Watch(args) => Some(&args.capture),
         Command::Report(args) => Some(&args.capture),
-        Command::Routes(_) | Command::Detach(_) | Command::Doctor(_) => None,
+        Command::Routes(_) | Command::Demo(_) | Command::Detach(_) | Command::Doctor(_) => None,
     };
     let mut level = match cli.log_level {
         Some(level) => level.level(),

@@ -26,6 +26,7 @@ mod container;
 mod containerd;
 mod cri;
 mod dashboards;
+mod demo;
 mod events;
 mod expected;
 mod gateway;
@@ -122,6 +123,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(prometheus::TESTS)
         .chain(container::TESTS)
         .chain(dashboards::TESTS)
+        .chain(demo::TESTS)
         .chain(propagation::TESTS)
         .chain(pods::TESTS)
         .chain(restart::TESTS)
