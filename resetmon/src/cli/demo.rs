@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -57,8 +57,9 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     live.run(&mut screen, Some(PATIENCE)).await?;
     drop(live);
     let result = actor.await.context("the demonstration broke off")?;
-    screen.end()?;
-    result
+    // Why an act failed says more than that it was not seen.
+    result?;
+    screen.end()
 }
 
 /// Plays all acts, and tells of each on which ends it was.
@@ -94,6 +95,8 @@ struct Screen {
     shown: usize,
     /// What was not seen, in words.
     lacking: Vec<String>,
+    /// Not every act could be played.
+    broken_off: bool,
     failed: Option<io::Error>,
 }
 
@@ -112,6 +115,7 @@ impl Screen {
             waiting: Vec::new(),
             shown: 0,
             lacking: Vec::new(),
+            broken_off: false,
             failed: None,
         })
     }
@@ -126,7 +130,16 @@ impl Screen {
 
     /// Shows the acts, in order, of which all is there; `all` of them at the end.
     fn advance(&mut self, all: bool) {
-        self.ends.extend(self.played.try_iter());
+        loop {
+            match self.played.try_recv() {
+                Ok(ends) => self.ends.push(ends),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.broken_off = self.ends.len() < ACTS.len();
+                    break;
+                }
+            }
+        }
         while let (Some(act), Some(ends)) = (ACTS.get(self.shown), self.ends.get(self.shown)) {
             let lacking = lacking(act, &resets_of(*ends, &self.waiting));
             if !lacking.is_empty() && !all {
@@ -220,7 +233,7 @@ impl Viewer for Screen {
     }
 
     fn wants_more(&self) -> bool {
-        self.failed.is_none() && self.shown < ACTS.len()
+        self.failed.is_none() && self.shown < ACTS.len() && !self.broken_off
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::kernel::observation::Direction;
@@ -80,7 +81,19 @@ fn bound() -> io::Result<TcpStream> {
         None,
     )?;
     rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-    Ok(TcpStream::from(socket))
+    let socket = TcpStream::from(socket);
+    // It limits connect(), too, which without an answer takes minutes.
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+/// Connects within [`PATIENCE`].
+fn connect(socket: &TcpStream, to: SocketAddr) -> Result<(), Errno> {
+    rustix::net::connect(socket, &to).map_err(|error| match error {
+        // As a time-out of SO_SNDTIMEO is told.
+        Errno::INPROGRESS => Errno::TIMEDOUT,
+        other => other,
+    })
 }
 
 /// A connection on the loopback.
@@ -98,7 +111,7 @@ impl Pair {
             server: listener.local_addr()?,
             client: client.local_addr()?,
         };
-        rustix::net::connect(&client, &ends.server)?;
+        connect(&client, ends.server)?;
         // Somebody else may have found the port: whoever is not our client is let go.
         let server = loop {
             let (server, from) = listener.accept()?;
@@ -129,8 +142,8 @@ fn refused() -> io::Result<Ends> {
         server: nobody.local_addr()?,
         client: client.local_addr()?,
     };
-    match rustix::net::connect(&client, &ends.server) {
-        Err(rustix::io::Errno::CONNREFUSED) => Ok(ends),
+    match connect(&client, ends.server) {
+        Err(Errno::CONNREFUSED) => Ok(ends),
         Err(error) => Err(error.into()),
         Ok(()) => Err(io::Error::other(
             "the connection was accepted, though nobody listens",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::diagnosis::sample;
+use crate::export::sample;
 use crate::kernel::observation::Direction;
 use crate::reset::Cause;
 
