@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::version;
 
 pub mod demo;
 pub mod detach;
@@ -23,7 +24,7 @@ pub mod watch;
 /// Every TCP reset on a node, explained: who sent it, whose process, which peer, which gateway
 /// route, and why.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(version = version::long(), propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

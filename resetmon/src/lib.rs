@@ -20,4 +20,5 @@ pub mod routes;
 pub mod surroundings;
 pub mod text;
 pub mod ticks;
+pub mod version;
 pub mod yaml;

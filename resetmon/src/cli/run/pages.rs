@@ -181,7 +181,7 @@ impl Pages for AgentPages {
             notes.extend(nat.trouble());
         }
         StatusPage {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::version::VERSION.to_owned(),
             uptime_s: self.started.elapsed().as_secs_f64(),
             ready: true,
             verdict: self.verdict.to_owned(),

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::bounded::Bounded;
 use super::labels::Labels;
 use super::{ExemplarLabels, State, lock};
+use crate::version;
 
 /// How the page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,10 +281,12 @@ impl Writer<'_> {
 
     fn build_info(&mut self) -> std::fmt::Result {
         let labels = [
-            ("version", env!("CARGO_PKG_VERSION")),
+            ("version", version::VERSION),
+            ("commit", version::COMMIT),
+            ("object", version::object_hash()),
             ("arch", std::env::consts::ARCH),
         ];
-        let help = "Version of the agent, always 1";
+        let help = "Version and commit of the agent and hash of its eBPF object, always 1";
         match self.format {
             Format::Text => self
                 .encoder

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::export::sample;
 use crate::reset::{Cause, ResetId};
+use crate::version;
 
 fn limits(max_series: usize) -> Limits {
     Limits {
@@ -111,10 +112,14 @@ fn the_formats_differ_in_names_and_end() {
     for absent in ["# EOF", "# UNIT", " # {"] {
         assert!(!text.contains(absent), "{absent}\n{text}");
     }
-    assert!(text.contains(concat!(
-        "resetmon_build_info{version=\"",
-        env!("CARGO_PKG_VERSION")
-    )));
+    let build = format!(
+        "resetmon_build_info{{version=\"{}\",commit=\"{}\",object=\"{}\",arch=\"{}\"}} 1\n",
+        version::VERSION,
+        version::COMMIT,
+        version::object_hash(),
+        std::env::consts::ARCH
+    );
+    assert!(text.contains(&build), "{build}\n{text}");
 }
 
 #[test]
