@@ -1,4 +1,4 @@
-//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm` or `bench`.
+//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm`, `bench` or `package`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ mod envoy;
 mod helm;
 mod kubernetes;
 mod linker;
+mod package;
 mod packages;
 mod privilege;
 mod run;
@@ -93,6 +94,9 @@ enum Task {
     },
     /// Measure what resetmon costs, beside other tracers and with the goals (needs root)
     Bench(bench::Options),
+    /// Make what an operator installs, in target/package: a static program and its debug information,
+    /// an archive, a Debian package, the bill of materials, checksums
+    Package(package::Options),
 }
 
 /// The part of the tests that is asked for.
@@ -177,6 +181,10 @@ fn perform(task: Task) -> Result<()> {
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
+        }
+        Task::Package(options) => {
+            let kit = setup::ensure(&workspace, Scope::Build, false)?;
+            package::run(&workspace, &kit, options)
         }
         Task::Bench(options) if options.is_inner() => bench::run_inside(&workspace, &options),
         Task::Bench(options) => {

@@ -76,6 +76,13 @@ pub(crate) const CONTAINERS: [Tool; 5] = [
     tool("unshare", "util-linux"),
 ];
 
+/// Every program that makes packages.
+pub(crate) const PACKAGING: [Tool; 3] = [
+    tool("musl-gcc", "musl-tools"),
+    tool("objcopy", "binutils"),
+    tool("dpkg-deb", "dpkg"),
+];
+
 /// What the virtual machines need besides.
 pub(crate) const BUSYBOX: Tool = tool("busybox", "busybox-static");
 

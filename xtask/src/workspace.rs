@@ -81,6 +81,11 @@ impl Workspace {
         Ok(scratch)
     }
 
+    /// What cargo builds for another target than the host's.
+    pub(crate) fn target_of(&self, target: &str) -> PathBuf {
+        self.host_target.join(target)
+    }
+
     /// The `resetmon` program as built with or without `--release`.
     pub(crate) fn agent(&self, release: bool) -> PathBuf {
         let profile = if release { "release" } else { "debug" };
