@@ -13,10 +13,12 @@ pub mod detach;
 pub mod doctor;
 mod gateways;
 mod live;
+pub mod record;
 pub mod report;
 mod rounds;
 pub mod routes;
 pub mod run;
+pub mod selection;
 pub mod session;
 pub mod signals;
 pub mod watch;
@@ -49,6 +51,13 @@ enum Command {
     /// named by the id that `watch --json` and the metrics' exemplars have. Compressed events:
     /// zcat FILE | resetmon report --from -
     Report(report::Args),
+    /// Write events to a file, and the resets as packets that Wireshark opens
+    ///
+    /// Events are JSON lines, which `resetmon report --from FILE` reads. With --pcapng each reset
+    /// is also a packet: its IP and TCP headers as they were seen, or rebuilt from what the
+    /// kernel knew (a comment says which), with comments that name cause, process, pod, route, peer
+    /// and evidence; each network namespace is an interface. Ctrl-C ends.
+    Record(record::Args),
     /// Show the routes as read from the gateways' configuration, and what was not understood
     Routes(routes::Args),
     /// Make a few harmless resets on the loopback and show them explained, as `watch` would
@@ -122,6 +131,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Watch(args) => watch::main(args),
         Command::Report(args) => report::main(&args),
+        Command::Record(args) => record::main(args),
         Command::Routes(args) => routes::main(&args),
         Command::Demo(args) => demo::main(&args),
         Command::Detach(args) => detach::main(&args),
@@ -141,6 +151,7 @@ fn init_log(cli: &Cli) {
         Command::Run(args) => Some(&args.capture),
         Command::Watch(args) => Some(&args.capture),
         Command::Report(args) => Some(&args.capture),
+        Command::Record(args) => Some(&args.capture),
         Command::Routes(_) | Command::Demo(_) | Command::Detach(_) | Command::Doctor(_) => None,
     };
     let mut level = match cli.log_level {

@@ -1,11 +1,14 @@
 //! Finished resets to their readers.
 
+pub mod background;
 pub mod filter;
 pub mod http;
 pub mod json;
 pub mod lines;
 pub mod metrics;
+pub mod pcapng;
 pub mod report;
+pub mod rotating;
 pub mod terminal;
 
 mod facts;

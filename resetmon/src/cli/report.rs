@@ -65,7 +65,7 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
 }
 
 /// `90s`, `5m`, `2h`, or a number of seconds; at least one second.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1,

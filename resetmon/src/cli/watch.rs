@@ -5,12 +5,11 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 
 use super::live::{Live, Viewer, what_of};
+use super::selection::{Selection, SelectionArgs};
 use super::{CaptureArgs, session};
 use crate::event::Event;
-use crate::export::filter::{self, Causes, Failures, Filter, PeerFilter};
 use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
-use crate::kernel::observation::Direction;
 
 /// Options of `resetmon watch`.
 #[derive(Debug, clap::Args)]
@@ -22,61 +21,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Show connections that failed without a reset too
-    #[arg(long)]
-    failures: bool,
-
-    /// Only resets `sent` or `received` by this node
-    #[arg(long, value_name = "DIRECTION", value_parser = filter::direction, help_heading = "Filters")]
-    direction: Option<Direction>,
-
-    /// Only of the process of this name
-    #[arg(long, value_name = "NAME", help_heading = "Filters")]
-    process: Option<String>,
-
-    /// Only of the process with this id
-    #[arg(long, value_name = "PID", help_heading = "Filters")]
-    pid: Option<u32>,
-
-    /// Only with this local or remote port
-    #[arg(long, value_name = "PORT", help_heading = "Filters")]
-    port: Option<u16>,
-
-    /// Only with this peer: address, network or configured name
-    #[arg(long, value_name = "PEER", help_heading = "Filters")]
-    peer: Option<PeerFilter>,
-
-    /// Only of these causes, separated by commas
-    #[arg(long, value_name = "CAUSE,…", help_heading = "Filters")]
-    cause: Option<Causes>,
-
-    /// Only connections that failed in these ways, separated by commas, with or without a reset
-    #[arg(long, value_name = "FAILURE,…", help_heading = "Filters")]
-    failure: Option<Failures>,
-
-    /// Only of this route
-    #[arg(long, value_name = "ROUTE", help_heading = "Filters")]
-    route: Option<String>,
-
-    /// Only in this network namespace, by inode number
-    #[arg(long, value_name = "INODE", value_parser = filter::netns, help_heading = "Filters")]
-    netns: Option<u32>,
-}
-
-impl Args {
-    fn filter(&self) -> Filter {
-        Filter {
-            direction: self.direction,
-            process: self.process.clone(),
-            pid: self.pid,
-            port: self.port,
-            peer: self.peer.clone(),
-            causes: self.cause.clone(),
-            failures: self.failure.clone(),
-            route: self.route.clone(),
-            netns: self.netns,
-        }
-    }
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 /// Watches until SIGTERM, SIGINT, or until nobody reads standard output any more.
@@ -103,8 +49,7 @@ struct Screen {
     out: io::BufWriter<io::Stdout>,
     style: Style,
     json: bool,
-    failures: bool,
-    filter: Filter,
+    selection: Selection,
     failed: Option<io::Error>,
 }
 
@@ -115,8 +60,7 @@ impl Screen {
             style: Style::of_stdout(&stdout),
             out: io::BufWriter::new(stdout),
             json: args.json,
-            failures: args.failures || args.failure.is_some(),
-            filter: args.filter(),
+            selection: Selection::new(&args.selection),
             failed: None,
         }
     }
@@ -158,8 +102,7 @@ impl Screen {
 
 impl Viewer for Screen {
     fn show(&mut self, event: &Event) {
-        let wanted = self.failures || matches!(event, Event::Reset(_));
-        if wanted && self.filter.matches_event(event) {
+        if self.selection.has(event) {
             let text = if self.json {
                 to_event_line(event)
             } else {

@@ -1,26 +1,20 @@
-//! Lines to a file or to standard output, without ever holding the agent up.
-//!
-//! A thread of its own writes; a reader that is too slow costs lines, which are counted, not
-//! resets.
+//! Lines to a file or to standard output, without ever holding the agent up: what a reader is too
+//! slow for is lost, and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::AtomicU64;
+
+use super::background::{Background, Store, Taken};
 
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 16_384;
 
 /// Writes lines in the background.
 #[derive(Debug)]
-pub struct LineWriter {
-    queue: Option<SyncSender<String>>,
-    thread: Option<JoinHandle<()>>,
-    lost: Arc<AtomicU64>,
-}
+pub struct LineWriter(Background<String>);
 
 impl LineWriter {
     /// To standard output.
@@ -39,72 +33,51 @@ impl LineWriter {
     }
 
     fn new(name: String, target: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&lost);
-        let thread = std::thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(move || write_all(&name, target, &lines, &counter))?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-            lost,
-        })
+        let out = Buffered(BufWriter::new(target));
+        Ok(Self(Background::new(name, QUEUE, out)?))
     }
 
     /// Queues one line, without its end; a full queue counts it as lost.
     pub fn write(&self, line: String) {
-        let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(line) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.put(line);
     }
 
     /// Lines that could not be written so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.0.lost()
     }
 
     /// A handle to the count of lost lines.
     #[must_use]
     pub fn lost_handle(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.lost)
+        self.0.lost_handle()
     }
 }
 
-impl Drop for LineWriter {
-    /// Writes what is queued, then ends.
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing left to write.
-            let _ = thread.join();
-        }
-    }
-}
+/// Many lines with few calls of the system.
+struct Buffered<W: Write>(BufWriter<W>);
 
-fn write_all(name: &str, target: impl Write, lines: &Receiver<String>, lost: &AtomicU64) {
-    let mut out = BufWriter::new(target);
-    let mut failing = false;
-    while let Ok(first) = lines.recv() {
-        let mut batch = 1;
-        let mut result = put(&mut out, &first);
-        for line in lines.try_iter() {
+impl<W: Write + Send + 'static> Store for Buffered<W> {
+    type Item = String;
+
+    fn take(&mut self, lines: &mut dyn Iterator<Item = String>) -> Taken {
+        let (mut batch, mut result) = (0, Ok(()));
+        for line in lines {
             batch += 1;
-            result = result.and_then(|()| put(&mut out, &line));
+            result = result.and_then(|()| put(&mut self.0, &line));
         }
-        result = result.and_then(|()| out.flush());
-        match result {
-            Ok(()) => failing = false,
-            Err(error) => {
-                // Which of the batch arrived is not known; none is promised.
-                lost.fetch_add(batch, Ordering::Relaxed);
-                if !failing {
-                    tracing::warn!("lines to {name} are lost: {error}");
-                }
-                failing = true;
-            }
+        match result.and_then(|()| self.0.flush()) {
+            Ok(()) => Taken {
+                written: batch,
+                ..Taken::default()
+            },
+            // Which of the batch arrived is not known; none is promised.
+            Err(error) => Taken {
+                lost: batch,
+                error: Some(error),
+                ..Taken::default()
+            },
         }
     }
 }
@@ -116,6 +89,9 @@ fn put(out: &mut impl Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
     use super::*;
 
     #[test]
