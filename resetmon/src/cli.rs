@@ -13,6 +13,7 @@ pub mod detach;
 pub mod doctor;
 mod gateways;
 mod live;
+mod log;
 pub mod record;
 pub mod report;
 mod rounds;
@@ -179,7 +180,7 @@ fn init_log(cli: &Cli) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| log::Diagnostics)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(level.is_some_and(|level| level > tracing::Level::INFO))
         .init();
