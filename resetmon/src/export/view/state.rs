@@ -317,7 +317,7 @@ impl State {
         match self.sorted_by().0 {
             Column::Process => events.sort_by(|a, b| process_name(a).cmp(process_name(b))),
             Column::Remote => {
-                events.sort_by_key(|event| Row::from(&***event).context.observation.remote)
+                events.sort_by_key(|event| Row::from(&***event).context.observation.remote);
             }
             Column::Cause => events.sort_by_key(|event| Row::from(&***event).conclusion),
             _ => (),
@@ -339,7 +339,7 @@ impl State {
     /// The rows of a tab of counts, in their order.
     pub(super) fn rows(&self, by: By) -> Vec<(&str, &Group)> {
         let mut rows: Vec<_> = self.groups(by).rows().collect();
-        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        rows.sort_unstable_by_key(|(name, _)| *name);
         let second = self.second;
         match self.sorted_by().0 {
             Column::Count => rows.sort_by_key(|(_, group)| std::cmp::Reverse(group.count)),

@@ -166,13 +166,13 @@ fn sparkline(seconds: &[u64]) -> String {
     let sums: Vec<u64> = sums.collect();
     let highest = sums.iter().copied().max().unwrap_or(0);
     sums.iter()
-        .map(|sum| match sum.checked_sub(1) {
-            None => ' ',
-            Some(_) => {
-                let height = (u128::from(*sum) * 8).div_ceil(u128::from(highest));
-                let at = usize::try_from(height).unwrap_or(8).clamp(1, 8);
-                BARS[at - 1]
+        .map(|sum| {
+            if *sum == 0 {
+                return ' ';
             }
+            let height = (u128::from(*sum) * 8).div_ceil(u128::from(highest));
+            let at = usize::try_from(height).unwrap_or(8).clamp(1, 8);
+            BARS[at - 1]
         })
         .collect()
 }
