@@ -55,6 +55,9 @@ pub(crate) const GATEWAYS: [Tool; 5] = [
     tool("dnsmasq", "dnsmasq-base"),
 ];
 
+/// What reads the captures that `resetmon record` writes; not in virtual machines.
+pub(crate) const CAPTURES: [Tool; 1] = [tool("tshark", "tshark")];
+
 /// Every program that the benchmark calls.
 pub(crate) const BENCH: [Tool; 8] = [
     tool("nginx", "nginx-light"),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
 use crate::packages::{
-    self, BENCH, BUSYBOX, CONFINEMENT, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool,
+    self, BENCH, BUSYBOX, CAPTURES, CONFINEMENT, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool,
 };
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
@@ -42,6 +42,7 @@ impl Scope {
                 .into_iter()
                 .chain(GATEWAYS)
                 .chain(CONFINEMENT)
+                .chain(CAPTURES)
                 .collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Kubernetes => kubernetes::TOOLS.to_vec(),
@@ -51,6 +52,7 @@ impl Scope {
                 .into_iter()
                 .chain(GATEWAYS)
                 .chain(CONFINEMENT)
+                .chain(CAPTURES)
                 .chain([BUSYBOX])
                 .collect(),
         }

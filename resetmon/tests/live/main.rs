@@ -41,6 +41,7 @@ mod pods;
 mod privileges;
 mod prometheus;
 mod propagation;
+mod record;
 mod refused;
 mod remote;
 mod restart;
@@ -130,6 +131,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(storm::TESTS)
         .chain(privileges::TESTS)
         .chain(refused::TESTS)
+        .chain(record::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {
