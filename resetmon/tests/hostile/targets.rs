@@ -5,6 +5,7 @@ use crate::run::Row;
 mod accept;
 mod addresses;
 mod btf;
+mod captures;
 mod cgroup;
 mod clock;
 mod configuration;
@@ -39,6 +40,7 @@ pub(crate) const ALL: &[Row] = &[
     Row::of::<pipeline::EndToEnd>(),
     Row::of::<exporters::Exporters>(),
     Row::of::<saved_events::SavedEvents>(),
+    Row::of::<captures::Captures>(),
     Row::of::<routes::Lookups>(),
     Row::of::<web_servers::Nginx>(),
     Row::of::<web_servers::Apache>(),
