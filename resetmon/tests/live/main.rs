@@ -49,6 +49,7 @@ mod runner;
 mod scenario;
 mod scenarios;
 mod scene;
+mod screen;
 mod service;
 mod storm;
 mod wire;
@@ -132,6 +133,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(privileges::TESTS)
         .chain(refused::TESTS)
         .chain(record::TESTS)
+        .chain(screen::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {
