@@ -122,7 +122,7 @@ fn unanswered(sk: Object, facts: &Facts, fin: u32) -> u32 {
     // The client's own SYN is acknowledged as a byte.
     let acked = (member!(tcp, bytes_acked as u64) as u32).wrapping_sub(1);
     let bytes = acked.wrapping_add(unacked);
-    if bytes < FIRST_REQUEST || bytes > NEVER / 2 || fin == 0 && !waited(tcp) {
+    if !(FIRST_REQUEST..=NEVER / 2).contains(&bytes) || fin == 0 && !waited(tcp) {
         return 0;
     }
     bytes
