@@ -1,6 +1,7 @@
 //! Question and answer of ctnetlink, as bytes.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_netfilter::conntrack::{
@@ -12,6 +13,9 @@ use netlink_packet_netfilter::{
 use rustix::io::Errno;
 
 use super::Tuple;
+
+/// What the kernel can mean by an error (`MAX_ERRNO`).
+const ERRNO: RangeInclusive<i32> = 1..=4095;
 
 /// What the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +73,13 @@ pub fn answer(bytes: &[u8], tuple: Tuple, sequence: u32) -> Result<Answer, Strin
     }
     let attributes = match message.payload {
         NetlinkPayload::Error(error) => {
-            let errno = error.code.map(|code| code.get().wrapping_neg());
-            return Ok(match errno.map(Errno::from_raw_os_error) {
-                None => Answer::Other,
-                Some(Errno::NOENT) => Answer::Unknown,
-                Some(errno) => Answer::Refused(errno),
+            let number = error.code.map_or(0, |code| code.get().wrapping_neg());
+            if !ERRNO.contains(&number) {
+                return Ok(Answer::Other);
+            }
+            return Ok(match Errno::from_raw_os_error(number) {
+                Errno::NOENT => Answer::Unknown,
+                errno => Answer::Refused(errno),
             });
         }
         NetlinkPayload::InnerMessage(NetfilterMessage {
