@@ -13,7 +13,6 @@ pub mod detach;
 pub mod doctor;
 mod gateways;
 mod live;
-mod log;
 pub mod record;
 pub mod report;
 mod rounds;
@@ -180,7 +179,7 @@ fn init_log(cli: &Cli) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(|| log::Diagnostics)
+        .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(level.is_some_and(|level| level > tracing::Level::INFO))
         .init();

@@ -10,7 +10,6 @@ pub mod pcapng;
 pub mod report;
 pub mod rotating;
 pub mod terminal;
-pub mod view;
 
 mod facts;
 #[cfg(test)]

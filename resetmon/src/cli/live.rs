@@ -1,13 +1,10 @@
 //! Resets and failures as they happen, for the commands that show or look at them.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossterm::event::Event as Input;
-use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::time::Instant;
 
 use super::CaptureArgs;
@@ -28,16 +25,8 @@ use crate::ticks::Ticks;
 pub(super) trait Viewer {
     /// A finished event.
     fn show(&mut self, event: &Event);
-    /// So many events were too many to be handed over.
-    fn lose(&mut self, _count: u64) {}
-    /// Something was typed, or the terminal has changed.
-    fn input(&mut self, _input: io::Result<Input>) {}
     /// Nothing more has come for now; called at least once a second.
     fn pause(&mut self) {}
-    /// When it wants the next pause, if earlier.
-    fn due(&self) -> Option<Instant> {
-        None
-    }
     /// False once nobody is interested any more.
     fn wants_more(&self) -> bool {
         true
@@ -99,22 +88,17 @@ impl Live {
         viewer: &mut impl Viewer,
         limit: Option<Duration>,
     ) -> anyhow::Result<()> {
-        self.run_with(viewer, limit, &mut stream::pending()).await
-    }
-
-    /// The same with what is typed meanwhile.
-    pub(super) async fn run_with(
-        &mut self,
-        viewer: &mut impl Viewer,
-        limit: Option<Duration>,
-        inputs: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
-    ) -> anyhow::Result<()> {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.gateways
             .first_look(&self.config, &mut self.pipeline)
             .await;
         while viewer.wants_more() {
-            let due = viewer.due();
+            let ended = async {
+                match end {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 request = self.signals.next() => match request {
                     Request::Stop => break,
@@ -124,9 +108,7 @@ impl Live {
                         self.gateways.reload(&self.pipeline);
                     }
                 },
-                () = until(end) => break,
-                () = until(due) => viewer.pause(),
-                Some(input) = inputs.next() => viewer.input(input),
+                () = ended => break,
                 tick = self.look.tick() => {
                     tick.context(TIMER)?;
                     self.collect(viewer)?;
@@ -148,9 +130,7 @@ impl Live {
 
     fn collect(&mut self, viewer: &mut impl Viewer) -> anyhow::Result<()> {
         let bare = &mut self.bare;
-        let mut lost = 0;
         let count = |kind, packets| {
-            lost = u64::saturating_add(lost, packets);
             for (of, sum) in bare.iter_mut() {
                 if *of == kind {
                     *sum = u64::saturating_add(*sum, packets);
@@ -160,9 +140,6 @@ impl Live {
         self.overflow
             .collect(&mut self.pipeline, |event| viewer.show(&event), count)
             .context(COUNTERS)?;
-        if lost > 0 {
-            viewer.lose(lost);
-        }
         viewer.pause();
         Ok(())
     }
@@ -185,14 +162,6 @@ impl Live {
     /// What makes events of records.
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
-    }
-}
-
-/// Waits until then; for ever without a time.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

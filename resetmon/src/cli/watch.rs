@@ -1,9 +1,8 @@
-//! `resetmon watch`: live resets, full-screen in a terminal, as lines in a pipe.
+//! `resetmon watch`: live resets in a terminal or a pipe.
 
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use crossterm::event::EventStream;
 
 use super::live::{Live, Viewer, what_of};
 use super::selection::{Selection, SelectionArgs};
@@ -11,9 +10,6 @@ use super::{CaptureArgs, session};
 use crate::event::Event;
 use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
-use screen::FullScreen;
-
-mod screen;
 
 /// Options of `resetmon watch`.
 #[derive(Debug, clap::Args)]
@@ -24,10 +20,6 @@ pub struct Args {
     /// One JSON object a line instead of the table
     #[arg(long)]
     json: bool,
-
-    /// Lines, also in a terminal
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
 
     #[command(flatten)]
     selection: SelectionArgs,
@@ -40,38 +32,16 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 
 async fn watch(args: Args) -> anyhow::Result<()> {
     let mut live = Live::start(&args.capture)?;
-    if !args.plain && !args.json && screen::is_possible() {
-        let ended = full_screen(&args, &mut live).await;
-        warn_of_lost(&live);
-        return ended;
-    }
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
     live.run(&mut screen, None).await?;
-    warn_of_lost(&live);
-    drop(live);
-    screen.end()
-}
-
-async fn full_screen(args: &Args, live: &mut Live) -> anyhow::Result<()> {
-    const TERMINAL: &str = "the terminal cannot be used; --plain shows lines";
-    let verdict = live.attached().verdict();
-    let (filter, failures) = Selection::new(&args.selection).into_parts();
-    let screen = FullScreen::new(filter, failures, &verdict);
-    let mut screen = screen.context(TERMINAL)?;
-    let ended = live
-        .run_with(&mut screen, None, &mut EventStream::new())
-        .await;
-    screen.end().context(TERMINAL)?;
-    ended
-}
-
-fn warn_of_lost(live: &Live) {
     for (kind, packets) in live.lost() {
         let what = what_of(kind);
         tracing::warn!("{packets} {} {what} were too many to be shown", kind.name());
     }
+    drop(live);
+    screen.end()
 }
 
 /// Where the lines go.

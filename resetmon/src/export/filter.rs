@@ -68,24 +68,6 @@ pub enum FilterError {
         .0.escape_debug()
     )]
     Address(String),
-    /// No condition at all.
-    #[error(
-        "`{}` is not a condition: write name=value, where the name is direction, process, pid, \
-         port, peer, cause, failure, route or netns",
-        .0.escape_debug()
-    )]
-    Condition(String),
-    /// Not a number, or too large a one.
-    #[error("{name}=`{}` is not a number that is possible there", .value.escape_debug())]
-    Number {
-        /// Of the condition.
-        name: String,
-        /// As written.
-        value: String,
-    },
-    /// A quote that is not closed.
-    #[error("a double quote is not closed")]
-    Quote,
     /// An address with a port.
     #[error("`{}` has a port: give the address alone, and the port with --port", .0.escape_debug())]
     Port(String),
@@ -166,66 +148,6 @@ impl PeerFilter {
             Self::Name(name) => context.peer.eq_ignore_ascii_case(name),
         }
     }
-}
-
-/// Conditions as a reader types them: `cause=refused,unknown route=/api process="my app"`.
-///
-/// Names and values are those of the options of `resetmon watch`; a blank within a value needs
-/// double quotes around it.
-impl FromStr for Filter {
-    type Err = FilterError;
-
-    fn from_str(text: &str) -> Result<Self, FilterError> {
-        let mut filter = Self::default();
-        for word in words(text)? {
-            let Some((name, value)) = word.split_once('=').filter(|(_, value)| !value.is_empty())
-            else {
-                return Err(FilterError::Condition(word));
-            };
-            let number = || FilterError::Number {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            };
-            match name {
-                "direction" => filter.direction = Some(direction(value)?),
-                "process" => filter.process = Some(value.to_owned()),
-                "pid" => filter.pid = Some(value.parse().map_err(|_| number())?),
-                "port" => filter.port = Some(value.parse().map_err(|_| number())?),
-                "peer" => filter.peer = Some(value.parse()?),
-                "cause" => filter.causes = Some(value.parse()?),
-                "failure" => filter.failures = Some(value.parse()?),
-                "route" => filter.route = Some(value.to_owned()),
-                "netns" => filter.netns = Some(netns(value)?),
-                _ => return Err(FilterError::Condition(word)),
-            }
-        }
-        Ok(filter)
-    }
-}
-
-/// Words separated by blanks, without the quotes that may be around a part of them.
-fn words(text: &str) -> Result<Vec<String>, FilterError> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quoted = false;
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            _ if letter.is_whitespace() && !quoted => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            _ => word.push(letter),
-        }
-    }
-    if quoted {
-        return Err(FilterError::Quote);
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    Ok(words)
 }
 
 impl FromStr for PeerFilter {

@@ -49,7 +49,6 @@ mod runner;
 mod scenario;
 mod scenarios;
 mod scene;
-mod screen;
 mod service;
 mod storm;
 mod wire;
@@ -133,7 +132,6 @@ fn run(options: &Options) -> Result<bool> {
         .chain(privileges::TESTS)
         .chain(refused::TESTS)
         .chain(record::TESTS)
-        .chain(screen::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {

@@ -177,55 +177,6 @@ fn directions_and_namespaces() {
 }
 
 #[test]
-fn typed_conditions() {
-    let typed = |text: &str| text.parse::<Filter>();
-    let condition = |word: &str| Err(FilterError::Condition(word.to_owned()));
-    let number = |name: &str, value: &str| {
-        Err(FilterError::Number {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
-    };
-    let route = |name: &str| Filter {
-        route: Some(name.to_owned()),
-        ..Filter::default()
-    };
-    let all = Filter {
-        direction: Some(Direction::Sent),
-        process: Some("my app".to_owned()),
-        pid: Some(7),
-        port: Some(80),
-        peer: Some(PeerFilter::Name("db".to_owned())),
-        causes: Some(Causes(vec![Cause::Refused, Cause::Unknown])),
-        failures: Some(Failures(vec![FailureKind::TimedOut])),
-        route: Some("/a=b".to_owned()),
-        netns: Some(9),
-    };
-    for (text, expected) in [
-        ("", Ok(Filter::default())),
-        ("  ", Ok(Filter::default())),
-        ("route=/api", Ok(route("/api"))),
-        (" route=/a  route=/b ", Ok(route("/b"))),
-        ("\"route=/a b\"", Ok(route("/a b"))),
-        (
-            "direction=sent process=\"my app\" pid=7 port=80 peer=db cause=refused,unknown \
-             failure=timed_out route=/a=b netns=9",
-            Ok(all),
-        ),
-        ("route", condition("route")),
-        ("route=", condition("route=")),
-        ("Route=/api", condition("Route=/api")),
-        ("cause = refused", condition("cause")),
-        ("port=65536", number("port", "65536")),
-        ("pid=-1", number("pid", "-1")),
-        ("route=\"/a", Err(FilterError::Quote)),
-        ("direction=up", Err(FilterError::Direction("up".to_owned()))),
-    ] {
-        assert_eq!(typed(text), expected, "{text:?}");
-    }
-}
-
-#[test]
 fn errors_do_not_pass_on_what_steers_a_terminal() {
     let hostile = "\u{1b}[31m\u{202e}/";
     for error in [
@@ -234,7 +185,6 @@ fn errors_do_not_pass_on_what_steers_a_terminal() {
         hostile.parse::<Causes>().unwrap_err(),
         hostile.parse::<PeerFilter>().unwrap_err(),
         "\u{1b}".parse::<PeerFilter>().unwrap_err(),
-        hostile.parse::<Filter>().unwrap_err(),
     ] {
         let text = error.to_string();
         assert!(text.contains("`\\u{1b}"), "{text}");

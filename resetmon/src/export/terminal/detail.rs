@@ -1,7 +1,7 @@
 //! What stands under a row: the connection's place, its figures and the evidence.
 
 use super::text::{bytes, clean, cut, duration, width};
-use crate::event::{Context, Event};
+use crate::event::Context;
 use crate::export::facts::{exit, idle};
 use crate::failure::Failure;
 use crate::kernel::names;
@@ -22,14 +22,6 @@ pub(super) fn lines(reset: &Reset, columns: Option<usize>) -> Vec<String> {
 /// The same of a connection that failed without a RST.
 pub(super) fn failure_lines(failure: &Failure, columns: Option<usize>) -> Vec<String> {
     wrapped(failure_parts(failure), columns)
-}
-
-/// All parts of an event, in the order in which a reader wants them.
-pub(in crate::export) fn event_parts(event: &Event) -> Vec<String> {
-    match event {
-        Event::Reset(reset) => parts(reset),
-        Event::Failure(failure) => failure_parts(failure),
-    }
 }
 
 fn wrapped(parts: Vec<String>, columns: Option<usize>) -> Vec<String> {

@@ -60,7 +60,7 @@ fn prefix(text: &str, columns: usize) -> &str {
 
 /// `10.0.0.9:8080`, `[2001:db8::1]:443`; what does not fit is taken from the middle of the address,
 /// because its end and the port tell most.
-pub(in crate::export) fn endpoint(address: SocketAddr, columns: usize) -> String {
+pub(super) fn endpoint(address: SocketAddr, columns: usize) -> String {
     let full = address.to_string();
     if full.len() <= columns {
         return full;
@@ -81,7 +81,7 @@ pub(in crate::export) fn endpoint(address: SocketAddr, columns: usize) -> String
 }
 
 /// `local → remote` within `columns`; the shorter end leaves its room to the longer.
-pub(in crate::export) fn endpoints(
+pub(super) fn endpoints(
     local: SocketAddr,
     remote: SocketAddr,
     arrow: char,
