@@ -145,7 +145,7 @@ fn until_followed(agent: &Agent, expected: &str, mut pending: impl FnMut() -> Pe
 /// stands the gateway, which may be called after its file, too.
 fn said(agent: &Agent, what: &str, more: &str) -> bool {
     let status = agent.status();
-    let mut lines = status["host_names"].as_array().unwrap().iter();
+    let mut lines = status["notes"].as_array().unwrap().iter();
     lines.any(|line| {
         let line = line.as_str().unwrap();
         line.starts_with(what) && line.contains(more)

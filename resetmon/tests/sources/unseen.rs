@@ -48,7 +48,7 @@ fn processes_that_proc_hides() {
     until_listening(at);
     until("the address of localhost", || {
         let status = agent.status();
-        let lines = status["host_names"].as_array().unwrap();
+        let lines = status["notes"].as_array().unwrap();
         lines.is_empty()
     });
 

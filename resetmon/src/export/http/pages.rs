@@ -41,7 +41,6 @@ pub struct StatusPage {
     /// Gateways that were found by themselves.
     pub gateways: Vec<GatewayStatus>,
     /// What names and routes do without, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Totals since the start: resets, events lost …
     pub counts: BTreeMap<String, u64>,
