@@ -175,13 +175,10 @@ pub fn try_attach(
     let mut holds = Vec::new();
     let mut outcomes: Vec<(&'static Probe, Outcome)> = Vec::with_capacity(PROBES.len());
     for probe in PROBES {
-        let stood_in = matches!(probe.need, Need::FallbackFor(preferred) if outcomes
-            .iter()
-            .any(|(other, outcome)| other.name == preferred && *outcome == Outcome::Attached));
         let not_needed = match probe.need {
             Need::WithoutReasons => options.switches.has_reason != 0,
             Need::OnRequest => !options.refused_resets,
-            _ => stood_in,
+            _ => false,
         };
         let outcome = if let Some(kept) = pins.and_then(|pins| pins.kept(probe.name)) {
             holds.push((probe.name, Hold::Pin(Box::new(kept))));

@@ -39,8 +39,6 @@ pub enum Need {
     WithoutReasons,
     /// Used only where the configuration asks for it (`refused_resets`).
     OnRequest,
-    /// Used only where the named preferred probe could not be attached.
-    FallbackFor(&'static str),
     /// Takes the events that the kernel keeps from the named probe, because one interrupts another;
     /// attached after it, to run after it.
     StandInFor(&'static str),
@@ -87,9 +85,11 @@ pub const PROBES: &[Probe] = &[
     Probe {
         name: "first_read",
         at: AttachPoint::Tracepoint("tcp_rcv_space_adjust"),
-        need: Need::FallbackFor("accept"),
-        purpose: "the worker that reads from an accepted connection",
-        without: "accepted connections are put down to the process that called listen()",
+        need: Need::Preferred,
+        purpose: "the worker that reads from a connection, and which request was unanswered then",
+        without: "a request without an answer is found only where the connection never had one; \
+                  where accept() is not seen, connections are put down to the process that called \
+                  listen()",
     },
     Probe {
         name: "socket_destroyed",
@@ -286,7 +286,7 @@ mod tests {
     fn everything_attached_is_ok() {
         assert_eq!(all(|_| Outcome::Attached), Verdict::Ok);
         assert_eq!(
-            all(|p| if p.name == "first_read" {
+            all(|p| if p.need == Need::OnRequest {
                 Outcome::NotNeeded
             } else {
                 Outcome::Attached
@@ -337,14 +337,12 @@ mod tests {
     fn names_are_unique_and_what_rests_on_another_comes_after_it() {
         for probe in PROBES {
             assert_eq!(PROBES.iter().filter(|p| p.name == probe.name).count(), 1);
-            let (name, need) = match probe.need {
-                Need::FallbackFor(name) => (name, Need::Preferred),
-                Need::StandInFor(name) => (name, Need::Required),
-                _ => continue,
+            let Need::StandInFor(name) = probe.need else {
+                continue;
             };
             let of = by_name(name).expect("a probe of the table");
-            assert_eq!(of.need, need);
-            assert_eq!(of.at == probe.at, need == Need::Required, "{name}");
+            assert_eq!(of.need, Need::Required);
+            assert_eq!(of.at, probe.at, "{name}");
             let position = |n| PROBES.iter().position(|p| p.name == n);
             assert!(position(name) < position(probe.name), "{name} comes first");
         }

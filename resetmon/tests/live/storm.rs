@@ -228,7 +228,7 @@ impl Storm {
     }
 
     /// Waits until the counter `family` is what `due` says of each process; returns the page.
-    fn settled(&self, family: &str, due: &[(&str, &str, fn(&Made) -> u64)]) -> Result<String> {
+    fn settled(&self, family: &str, due: &[Due<'_>]) -> Result<String> {
         settled(&self.agent, &self.netns, &self.stormers, family, due)
     }
 }
@@ -295,13 +295,16 @@ fn came_by(page: &str, how: &str) -> Result<()> {
     Ok(())
 }
 
+/// A label, its value, and how many of it a process made.
+type Due<'a> = (&'a str, &'a str, fn(&Made) -> u64);
+
 /// The metrics, once they hold what each process made.
 fn settled(
     agent: &Service,
     netns: &Netns,
     stormers: &[Stormer],
     family: &str,
-    due: &[(&str, &str, fn(&Made) -> u64)],
+    due: &[Due<'_>],
 ) -> Result<String> {
     let address = agent.address()?;
     let mut page = String::new();

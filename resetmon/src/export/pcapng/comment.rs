@@ -1,5 +1,7 @@
 //! What is said of a packet: one comment a fact, so that each has a line of its own in Wireshark.
 
+use std::fmt::Write as _;
+
 use crate::diagnosis::advice::advice;
 use crate::export::facts::exit;
 use crate::kernel::names;
@@ -59,23 +61,29 @@ fn process(owner: &Owner, observation: &Observation) -> String {
     match &process.container {
         Some(container) => match &container.names {
             Some(names) => {
-                text += &format!(", pod {}/{}", names.namespace, names.pod);
+                let _ = write!(text, ", pod {}/{}", names.namespace, names.pod);
                 if let Some(name) = &names.container {
-                    text += &format!(", container {name}");
+                    let _ = write!(text, ", container {name}");
                 }
             }
-            None => text += &format!(", container {}", container.id),
+            None => {
+                let _ = write!(text, ", container {}", container.id);
+            }
         },
         None => {
             if let Some(unit) = &process.unit {
-                text += &format!(", {unit}");
+                let _ = write!(text, ", {unit}");
             }
         }
     }
     match exit(process.pid, observation) {
         Some(Exit::OutOfMemory) => text += ", killed for want of memory",
-        Some(Exit::Signal(number)) => text += &format!(", killed by {}", names::signal(number)),
-        Some(Exit::Status(status)) => text += &format!(", exiting with {status}"),
+        Some(Exit::Signal(number)) => {
+            let _ = write!(text, ", killed by {}", names::signal(number));
+        }
+        Some(Exit::Status(status)) => {
+            let _ = write!(text, ", exiting with {status}");
+        }
         None => {}
     }
     text
@@ -85,11 +93,11 @@ fn process(owner: &Owner, observation: &Observation) -> String {
 fn place(route: &RouteMatch) -> String {
     let mut text = format!("gateway: {}", route.gateway);
     if route.leg != Leg::None {
-        text += &format!(", leg {}", route.leg.name());
+        let _ = write!(text, ", leg {}", route.leg.name());
     }
     for (word, name) in [("route", &route.route), ("upstream", &route.upstream)] {
         if !name.is_empty() {
-            text += &format!(", {word} {name}");
+            let _ = write!(text, ", {word} {name}");
         }
     }
     text

@@ -157,12 +157,12 @@ fn headers(from: SocketAddr, to: SocketAddr, fields: Fields) -> Vec<u8> {
     tcp.extend(fields.seq.to_be_bytes());
     tcp.extend(fields.ack.to_be_bytes());
     // Length in words of four bytes, flags; window, checksum and urgent pointer are 0.
-    tcp.extend([TCP_HEADER / 4 << 4, fields.flags, 0, 0, 0, 0, 0, 0]);
+    tcp.extend([(TCP_HEADER / 4) << 4, fields.flags, 0, 0, 0, 0, 0, 0]);
     let length = u16::from(TCP_HEADER);
 
     let (mut ip, addresses) = match (from.ip().to_canonical(), to.ip().to_canonical()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let mut ip = vec![4 << 4 | IPV4_HEADER / 4, 0];
+            let mut ip = vec![(4 << 4) | (IPV4_HEADER / 4), 0];
             ip.extend((u16::from(IPV4_HEADER) + length).to_be_bytes());
             ip.extend(fields.ip_id.to_be_bytes());
             // "Don't fragment", then the checksum's place.

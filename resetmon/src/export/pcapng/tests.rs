@@ -77,10 +77,10 @@ fn packets(count: u32) -> Vec<Packet> {
     let make = |number: u32| {
         let mut reset = sample::received();
         reset.observation.netns = 4_026_531_840 + number % 3;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             reset.observation.direction = Direction::Sent;
         }
-        reset.time = reset.time + jiff::SignedDuration::from_nanos(i64::from(number));
+        reset.time += jiff::SignedDuration::from_nanos(i64::from(number));
         // Every length of padding.
         reset.diagnosis.evidence = vec!["x".repeat(number as usize % 5)];
         Packet::from(&reset)

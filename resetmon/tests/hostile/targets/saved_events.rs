@@ -102,9 +102,9 @@ impl Target for SavedEvents {
 fn file(random: &mut Random) -> Vec<u8> {
     let mut text = String::new();
     let mut id = 1;
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..=random.below(4) {
         let reset = resets::hostile(random, id);
-        for _ in 0..1 + random.below(8) {
+        for _ in 0..=random.below(8) {
             id += 1;
             let mut reset = reset.clone();
             reset.id = resetmon::reset::ResetId(id);

@@ -73,34 +73,35 @@ fn bare() -> Observation {
     observation
 }
 
-fn vitals() -> Option<Vitals> {
-    Some(Vitals {
+fn vitals() -> Vitals {
+    Vitals {
         rcv_nxt: u32::MAX,
         snd_nxt: 7_000,
         ..Vitals::default()
-    })
+    }
 }
 
-fn seen(flags: u8) -> Option<RstPacket> {
-    Some(RstPacket {
+fn seen(flags: u8) -> RstPacket {
+    RstPacket {
         ttl: 57,
         ip_id: 0x1234,
         seq_offset: 3,
         flags,
-    })
+    }
 }
 
-fn trigger(flags: u8) -> Option<Trigger> {
-    Some(Trigger {
+fn trigger(flags: u8) -> Trigger {
+    Trigger {
         seq: u32::MAX - 1,
         ack: 42,
         len: 10,
         flags,
         ttl: 61,
-    })
+    }
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn fields_are_as_seen_else_as_they_must_have_been() {
     let received = bare();
     let sent = Observation {
@@ -112,8 +113,8 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "seen, its number reckoned from the one expected",
             Observation {
-                packet: seen(RST),
-                vitals: vitals(),
+                packet: Some(seen(RST)),
+                vitals: Some(vitals()),
                 ..received.clone()
             },
             Origin::Seen,
@@ -122,8 +123,8 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "seen with an acknowledgement",
             Observation {
-                packet: seen(RST | ACK),
-                vitals: vitals(),
+                packet: Some(seen(RST | ACK)),
+                vitals: Some(vitals()),
                 ..received.clone()
             },
             Origin::Seen,
@@ -132,7 +133,7 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "seen without the number expected",
             Observation {
-                packet: seen(RST | ACK),
+                packet: Some(seen(RST | ACK)),
                 ..received.clone()
             },
             Origin::SeenWithoutSequence,
@@ -141,8 +142,8 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "what was seen is no RST",
             Observation {
-                packet: seen(ACK),
-                vitals: vitals(),
+                packet: Some(seen(ACK)),
+                vitals: Some(vitals()),
                 ..received.clone()
             },
             Origin::Socket,
@@ -151,7 +152,7 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "received and not seen",
             Observation {
-                vitals: vitals(),
+                vitals: Some(vitals()),
                 ..received.clone()
             },
             Origin::Socket,
@@ -160,9 +161,9 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "refused: nothing had come from the peer",
             Observation {
-                vitals: vitals().map(|vitals| Vitals {
+                vitals: Some(Vitals {
                     rcv_nxt: 0,
-                    ..vitals
+                    ..vitals()
                 }),
                 ..received.clone()
             },
@@ -178,7 +179,7 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "sent by a socket of its own accord",
             Observation {
-                vitals: vitals(),
+                vitals: Some(vitals()),
                 ..sent.clone()
             },
             Origin::Socket,
@@ -187,8 +188,8 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "sent upon data: its acknowledgement number, whatever the socket has",
             Observation {
-                trigger: trigger(8 | ACK),
-                vitals: vitals(),
+                trigger: Some(trigger(8 | ACK)),
+                vitals: Some(vitals()),
                 ..sent.clone()
             },
             Origin::Answered,
@@ -197,7 +198,7 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "sent upon a SYN: acknowledges it and what it carried",
             Observation {
-                trigger: trigger(2),
+                trigger: Some(trigger(2)),
                 ..sent.clone()
             },
             Origin::Answered,
@@ -206,7 +207,7 @@ fn fields_are_as_seen_else_as_they_must_have_been() {
         (
             "sent upon a FIN without ACK",
             Observation {
-                trigger: trigger(1),
+                trigger: Some(trigger(1)),
                 ..sent.clone()
             },
             Origin::Answered,
@@ -275,7 +276,7 @@ fn addresses_of_both_families() {
         ),
     ] {
         let mut observation = bare();
-        observation.packet = seen(RST);
+        observation.packet = Some(seen(RST));
         observation.local = local.parse().unwrap();
         observation.remote = remote.parse().unwrap();
         let read = read(&packet(&observation).0);
