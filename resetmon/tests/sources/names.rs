@@ -35,7 +35,7 @@ http {
     }
 }";
 
-/// HAProxy, with the same name as nginx.
+/// `HAProxy`, with the same name as nginx.
 const HAPROXY: &str = "
 global
     log stdout format raw local0
