@@ -1,18 +1,16 @@
 //! Whether the links that were reported are right, and how many are missing.
 
 use std::fmt;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::traffic::{Truth, UNREAD};
 
 /// Least share of the resets passed on that is to be linked.
 const PERCENT: usize = 95;
-/// Longest wait for a processor that is not held against the links.
-const SOON: Duration = Duration::from_millis(10);
+/// Fewer resets passed on than these say nothing of a share.
+const ENOUGH: usize = 50;
 
 /// What a gateway's legs have to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +37,7 @@ pub(super) fn judge(events: &[Value], truth: &Truth, legs: Legs) -> Result<()> {
     let together = |one: usize, other: usize| {
         of[one].contains(&UNREAD) || of[one].iter().any(|request| of[other].contains(request))
     };
-    let mut all = Share::default();
-    let mut prompt = Share::default();
+    let mut share = Share::default();
     for (index, event) in events.iter().enumerate() {
         let origin = &event["propagated_from"]["id"];
         if let Some(origin) = events.iter().position(|other| other["id"] == *origin) {
@@ -61,35 +58,25 @@ pub(super) fn judge(events: &[Value], truth: &Truth, legs: Legs) -> Result<()> {
                 && together(index, *other)
         };
         let known = !of[index].contains(&UNREAD);
-        if known && event["direction"] == "sent" {
-            let mut origins = events.iter().enumerate().filter(led).peekable();
-            let is_linked = !origin.is_null();
-            if origins.peek().is_some() {
-                all.add(is_linked);
-            }
-            if origins.any(|(_, origin)| was_prompt(origin, event)) {
-                prompt.add(is_linked);
-            }
+        let was_passed_on = || events.iter().enumerate().any(|other| led(&other));
+        if known && event["direction"] == "sent" && was_passed_on() {
+            share.add(!origin.is_null());
         }
     }
     if std::env::var_os("RESETMON_TEST_LINKS").is_some() {
         tell(&events, &of);
     }
-    println!("    {all} resets passed on are linked, {prompt} of the prompt ones, none wrongly");
-    // On a shared connection there is no telling when a request of its came.
-    let judged = match legs {
-        Legs::Multiplexed => &all,
-        Legs::Paired => &prompt,
-    };
+    println!("    {share} resets passed on are linked, none wrongly");
     ensure!(
-        judged.expected >= 50,
+        share.expected >= ENOUGH,
         "only {} resets were passed on: {} events",
-        judged.expected,
+        share.expected,
         events.len()
     );
+    // On a shared connection there is no telling when a request of its came.
     ensure!(
-        legs == Legs::Multiplexed || prompt.linked * 100 >= prompt.expected * PERCENT,
-        "only {prompt} are linked"
+        legs == Legs::Multiplexed || share.linked * 100 >= share.expected * PERCENT,
+        "only {share} are linked"
     );
     Ok(())
 }
@@ -112,23 +99,6 @@ impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.linked, self.expected)
     }
-}
-
-/// The gateway had a processor when the client came and when one leg broke. One that waits for it
-/// longer than others come and go leaves no evidence.
-fn was_prompt(origin: &Value, end: &Value) -> bool {
-    let moment = |event: &Value, before: &str| -> Option<f64> {
-        let time: Timestamp = event["time"].as_str()?.parse().ok()?;
-        let before = event[before].as_f64().unwrap_or_default();
-        Some(time.as_duration().as_secs_f64() - before)
-    };
-    let soon = |earlier: Option<f64>, later: Option<f64>| {
-        earlier
-            .zip(later)
-            .is_some_and(|(earlier, later)| (later - earlier).abs() <= SOON.as_secs_f64())
-    };
-    let ended = moment(end, "since_fin_sent_s");
-    soon(moment(origin, "age_s"), moment(end, "age_s")) && soon(moment(origin, "none"), ended)
 }
 
 /// Every event of the gateway in a line, for whoever looks for what is missed.
