@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::kernel::observation::{Ended, Observation};
-use crate::reset::{FailureKind, Leg, Owner, ResetId, RouteMatch, Stage};
+use crate::reset::{Evidence, FailureKind, Leg, Owner, ResetId, RouteMatch, Stage};
 
 /// One connection that failed without a RST, attributed.
 ///
@@ -34,8 +34,8 @@ pub struct Failure {
     pub ended: Ended,
     /// Bytes of the request that had no answer, where that is the failure.
     pub unanswered: u32,
-    /// The facts that decided, as a reader understands them.
-    pub evidence: Vec<String>,
+    /// The facts, the deciding one last.
+    pub evidence: Evidence,
     /// How many connections it stands for: over 1 where the programs reported several of one
     /// kind together, because there were too many; this is then the first of them.
     pub count: u64,

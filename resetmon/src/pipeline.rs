@@ -295,7 +295,7 @@ impl Pipeline {
                 reset.peer = name;
             }
             if let Some(state) = self.surroundings.other_end(&reset, since_boot()) {
-                reset.diagnosis.evidence.push(not_sent_here(state));
+                reset.diagnosis.evidence.say(not_sent_here(state));
             }
             self.propagation.push(reset, &mut linked);
             linked.drain(..).map(Event::Reset).for_each(&mut out);
@@ -315,13 +315,10 @@ impl Pipeline {
             translated,
         } = self.attribute(&observation);
         let mut diagnosis = diagnose(&observation);
-        let mut facts: Vec<String> = translated.into_iter().collect();
-        if packets == 1 {
-            facts.extend(self.overload(&observation, diagnosis.cause));
+        let overload = (packets == 1).then(|| self.overload(&observation, diagnosis.cause));
+        for fact in translated.into_iter().chain(overload.into_iter().flatten()) {
+            diagnosis.evidence.say(fact);
         }
-        // The last fact is the one that decided.
-        let at = diagnosis.evidence.len().saturating_sub(1);
-        diagnosis.evidence.splice(at..at, facts);
         Reset {
             id,
             time: self.wall(observation.time),
@@ -353,8 +350,9 @@ impl Pipeline {
             peer,
             translated,
         } = self.attribute(&observation);
-        let at = evidence.len().saturating_sub(1);
-        evidence.splice(at..at, translated);
+        if let Some(translated) = translated {
+            evidence.say(translated);
+        }
         Some(Failure {
             id: self.name(),
             time: self.wall(observation.time),

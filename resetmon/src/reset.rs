@@ -7,8 +7,10 @@ use jiff::Timestamp;
 
 use crate::kernel::observation::{KnownBy, Observation};
 
+pub mod evidence;
 pub mod words;
 
+pub use evidence::Evidence;
 pub use words::{Cause, FailureKind, Leg, Sender, Stage};
 
 /// A container, as its cgroup path or the runtime names it.
@@ -91,8 +93,8 @@ pub struct Diagnosis {
     pub sender: Sender,
     /// How far the connection had come.
     pub stage: Stage,
-    /// The facts that decided, as a reader understands them.
-    pub evidence: Vec<String>,
+    /// The facts, the deciding one last.
+    pub evidence: Evidence,
 }
 
 /// Name of a reset or failure within one run of the agent, in exemplars and JSON.
@@ -133,6 +135,8 @@ pub struct Twin {
     pub owner: Option<Owner>,
     /// Why it was sent.
     pub cause: Cause,
+    /// The fact that decided this.
+    pub fact: Option<String>,
 }
 
 impl Twin {
@@ -147,6 +151,28 @@ impl Twin {
                 None => Arc::clone(&process.name),
             },
         )
+    }
+
+    /// What it adds to the evidence: `the other end, nginx (pid 12) in pod shop/web-0, sent it:
+    /// linger_abort (closed with SO_LINGER set to 0)`.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let who = self.owner.as_ref().map_or_else(
+            || "the other end is on this node and sent it".to_owned(),
+            |owner| {
+                let process = &owner.process;
+                let container = process.container.as_ref();
+                let names = container.and_then(|container| container.names.as_ref());
+                let pod = names.map_or(String::new(), |names| {
+                    format!(" in pod {}/{}", names.namespace, names.pod)
+                });
+                let (name, pid) = (&process.name, process.pid);
+                format!("the other end, {name} (pid {pid}){pod}, sent it")
+            },
+        );
+        let fact = self.fact.as_ref();
+        let fact = fact.map_or(String::new(), |fact| format!(" ({fact})"));
+        format!("{who}: {}{fact}", self.cause)
     }
 }
 

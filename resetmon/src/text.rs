@@ -36,6 +36,17 @@ pub fn printable_bytes(bytes: &[u8], most: usize) -> String {
     cut
 }
 
+/// `1 event`, `2 events`, `3 processes`: the number and what it counts.
+#[must_use]
+pub fn counted(number: u64, one: &str) -> String {
+    let plural = match (number, one.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {one}{plural}")
+}
+
 /// Control characters, line separators, and Unicode's bidirectional controls.
 fn unprintable(char: char) -> bool {
     char.is_control()
@@ -49,6 +60,19 @@ fn unprintable(char: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_things() {
+        for (number, one, expected) in [
+            (0, "event", "0 events"),
+            (1, "event", "1 event"),
+            (2, "sent reset", "2 sent resets"),
+            (1, "process", "1 process"),
+            (3, "process", "3 processes"),
+        ] {
+            assert_eq!(counted(number, one), expected);
+        }
+    }
 
     #[test]
     fn hostile_text() {

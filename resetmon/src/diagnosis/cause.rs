@@ -9,9 +9,7 @@ use std::time::Duration;
 use gateway_ebpf_common::event::CLOSE_NOTIFY;
 
 use crate::kernel::observation::{Direction, Observation, Shape, TcpState};
-use crate::reset::{Diagnosis, Sender, Stage};
-
-use evidence::Evidence;
+use crate::reset::{Diagnosis, Evidence, Sender, Stage};
 
 pub(super) mod evidence;
 mod firewall;
@@ -44,7 +42,7 @@ pub fn diagnose(observation: &Observation) -> Diagnosis {
         cause,
         sender,
         stage: stage(observation),
-        evidence: evidence.into_facts(),
+        evidence,
     }
 }
 

@@ -11,10 +11,11 @@ use gateway_ebpf_common::event::{
 };
 
 use super::cause::LONG_SILENCE;
-use super::cause::evidence::{Evidence, bytes, how, span, ticks, who};
+use super::cause::evidence::{bytes, how, span, ticks, who};
 use crate::kernel::names;
 use crate::kernel::observation::{Ended, Failed, Observation, Role, Shape, TcpState, Vitals};
-use crate::reset::{Cause, FailureKind, Reset};
+use crate::reset::{Cause, Evidence, FailureKind, Reset};
+use crate::text::counted;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ const ONE_REQUEST: Duration = Duration::from_secs(5);
 
 /// How the connection failed, and from what that follows; `None` if it need not have.
 #[must_use]
-pub fn judge(failed: &Failed) -> Option<(FailureKind, Vec<String>)> {
+pub fn judge(failed: &Failed) -> Option<(FailureKind, Evidence)> {
     let mut evidence = Evidence::default();
     let o = &failed.observation;
     let kind = match failed.ended {
@@ -40,7 +41,7 @@ pub fn judge(failed: &Failed) -> Option<(FailureKind, Vec<String>)> {
     if let Some((task, exit)) = o.closer.as_ref().and_then(|task| Some((task, task.exit?))) {
         evidence.say(format!("{} was ending: {}", who(task), how(exit)));
     }
-    Some((kind, evidence.into_facts()))
+    Some((kind, evidence))
 }
 
 /// The kernel gave the connection up.
@@ -49,14 +50,8 @@ fn error(o: &Observation, e: &mut Evidence) -> Option<FailureKind> {
     let errno = i32::try_from(o.socket_error).ok()?;
     let name = names::errno(o.socket_error).unwrap_or_default();
     Some(match errno {
-        libc::ETIMEDOUT => {
-            e.say(if connecting {
-                silent_syn(o)
-            } else {
-                given_up(o)
-            });
-            FailureKind::TimedOut
-        }
+        libc::ETIMEDOUT if connecting => e.so(FailureKind::TimedOut, silent_syn(o)),
+        libc::ETIMEDOUT => e.so(FailureKind::TimedOut, given_up(o)),
         libc::ECONNREFUSED => e.so(
             FailureKind::Refused,
             "an ICMP message and no RST refused the connection: a packet filter, or no host there",
@@ -96,8 +91,7 @@ fn silent_syn(o: &Observation) -> String {
     let within = o
         .since_opened
         .map_or(String::new(), |since| format!(" in {}", span(since)));
-    let s = if syns == 1 { "" } else { "s" };
-    format!("{syns} SYN{s}{within} had no answer")
+    format!("{}{within} had no answer", counted(u64::from(syns), "SYN"))
 }
 
 /// An established connection on which the peer fell silent.
@@ -107,10 +101,10 @@ fn given_up(o: &Observation) -> String {
         .since_ack_in
         .map_or(String::new(), |since| format!(" for {}", ticks(since, o)));
     format!(
-        "the peer acknowledged nothing{since}, with {} of ours under way that were sent again {} \
-         times: the kernel's limit (tcp_retries2) or TCP_USER_TIMEOUT",
+        "the peer acknowledged nothing{since}, with {} of ours under way that were sent again {}: \
+         the kernel's limit (tcp_retries2) or TCP_USER_TIMEOUT",
         bytes(vitals.unacked),
-        vitals.retransmits_now
+        counted(u64::from(vitals.retransmits_now), "time")
     )
 }
 

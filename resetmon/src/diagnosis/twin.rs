@@ -65,8 +65,6 @@ struct Sent {
     seq: u32,
     role: Option<Role>,
     twin: Twin,
-    /// The fact that decided its cause.
-    fact: Option<String>,
 }
 
 impl Twins {
@@ -247,8 +245,8 @@ impl Sent {
                 netns: o.netns,
                 owner: reset.owner.clone().or_else(|| reset.closer.clone()),
                 cause: reset.diagnosis.cause,
+                fact: reset.diagnosis.evidence.deciding().map(str::to_owned),
             },
-            fact: reset.diagnosis.evidence.last().cloned(),
         })
     }
 

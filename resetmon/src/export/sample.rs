@@ -98,6 +98,7 @@ pub(crate) fn twin() -> Twin {
             known_by: KnownBy::Accept,
         }),
         cause: Cause::ClosedWithUnreadData,
+        fact: Some("closed with 12 bytes unread".to_owned()),
     }
 }
 
@@ -187,7 +188,8 @@ pub(crate) fn received() -> Reset {
             evidence: vec![
                 "no FIN was seen".to_owned(),
                 "12345 bytes of the answer had come".to_owned(),
-            ],
+            ]
+            .into(),
         },
         packets: 1,
         repeat_of: None,
@@ -236,7 +238,7 @@ pub(crate) fn sent_without_socket() -> Reset {
         cause: Cause::NoListener,
         sender: Sender::Local,
         stage: Stage::None,
-        evidence: vec!["a SYN met no listening socket".to_owned()],
+        evidence: vec!["a SYN met no listening socket".to_owned()].into(),
     };
     reset
 }

@@ -1,32 +1,11 @@
-//! The facts behind a conclusion, in a reader's words.
+//! How facts are put in words.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::kernel::names;
 use crate::kernel::observation::{Exit, Observation, Task};
-
-/// Facts collected on the way to a cause.
-#[derive(Debug, Default)]
-pub(in crate::diagnosis) struct Evidence(Vec<String>);
-
-impl Evidence {
-    /// Adds a fact.
-    pub(in crate::diagnosis) fn say(&mut self, fact: impl Into<String>) {
-        self.0.push(fact.into());
-    }
-
-    /// Adds a fact and returns what follows from it.
-    pub(in crate::diagnosis) fn so<T>(&mut self, conclusion: T, fact: impl Into<String>) -> T {
-        self.say(fact);
-        conclusion
-    }
-
-    /// All of them, in the order of the reasoning.
-    pub(in crate::diagnosis) fn into_facts(self) -> Vec<String> {
-        self.0
-    }
-}
+use crate::text::counted;
 
 /// A duration as short as it can be read: `0.3 ms`, `12 ms`, `75.0 s`.
 pub(in crate::diagnosis) fn span(duration: Duration) -> String {
@@ -53,8 +32,7 @@ pub(in crate::diagnosis) fn ticks(duration: Duration, o: &Observation) -> String
 
 /// `1 byte`, `2 bytes`.
 pub(in crate::diagnosis) fn bytes(count: impl Into<u64>) -> String {
-    let count = count.into();
-    format!("{count} {}", if count == 1 { "byte" } else { "bytes" })
+    counted(count.into(), "byte")
 }
 
 /// `nginx (pid 12)`.

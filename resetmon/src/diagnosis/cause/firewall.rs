@@ -1,9 +1,8 @@
 //! Resets that a packet filter of this node made (`nf_send_reset`, `nf_send_reset6`).
 
-use super::evidence::Evidence;
 use super::sent::describe;
 use crate::kernel::observation::{Direction, Hook, Observation};
-use crate::reset::Cause;
+use crate::reset::{Cause, Evidence};
 
 /// Says what was rejected, and where.
 pub(super) fn cause(o: &Observation, hook: Hook, e: &mut Evidence) -> Cause {
@@ -13,7 +12,7 @@ pub(super) fn cause(o: &Observation, hook: Hook, e: &mut Evidence) -> Cause {
         Hook::Output => "of this node",
     };
     let hook = hook.name();
-    e.say(match (o.direction, &o.trigger) {
+    e.decide(match (o.direction, &o.trigger) {
         (Direction::Sent, Some(packet)) => format!(
             "a reject rule of the packet filter (netfilter, hook {hook}) answered {} {whose}",
             describe(packet)

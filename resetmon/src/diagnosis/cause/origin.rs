@@ -3,9 +3,9 @@
 //! A false accusation is worse than silence: one packet's TTL is held against the same
 //! connection's own handshake, and only a difference that no change of route explains counts.
 
-use super::evidence::Evidence;
+use super::evidence::bytes;
 use crate::kernel::observation::Observation;
-use crate::reset::{Cause, Sender};
+use crate::reset::{Cause, Evidence, Sender};
 
 /// Hops by which the way between two hosts may change while a connection lives.
 const ROUTE_CHANGE: u8 = 4;
@@ -22,7 +22,9 @@ pub(super) fn of_received(o: &Observation, cause: Cause, e: &mut Evidence) -> (C
         // Legal behind a gap in the peer's data (RFC 5961, section 3), so it accuses nobody; -1 is
         // what a stack sends after its FIN.
         e.say(format!(
-            "the RST's number was {distance} bytes from the one expected"
+            "the RST's number was {} {} the one expected",
+            bytes(distance.unsigned_abs()),
+            if distance > 0 { "beyond" } else { "before" }
         ));
     }
     let (Some(packet), Some(peer)) = (o.packet, o.handshake_ttl) else {
@@ -31,16 +33,19 @@ pub(super) fn of_received(o: &Observation, cause: Cause, e: &mut Evidence) -> (C
     if packet.ttl.abs_diff(peer) <= ROUTE_CHANGE {
         return (cause, Sender::Peer);
     }
-    e.say(format!(
+    let another = format!(
         "the RST came with TTL {}, the peer's handshake with {peer}: another host made it",
         packet.ttl
-    ));
+    );
     let cause = match cause {
         Cause::AbortedBeforeResponse
         | Cause::AbortedMidResponse
         | Cause::AbortedDuringSetup
-        | Cause::ClientCanceled => Cause::Injected,
-        other => other,
+        | Cause::ClientCanceled => e.so(Cause::Injected, another),
+        other => {
+            e.say(another);
+            other
+        }
     };
     (cause, Sender::Middlebox)
 }
@@ -85,7 +90,7 @@ mod tests {
             let mut e = Evidence::default();
             let found = of_received(&with(rst, peer), Cause::AbortedMidResponse, &mut e);
             assert_eq!(found, expected, "{rst:?} {peer:?}");
-            let said = !e.into_facts().is_empty();
+            let said = !e.is_empty();
             assert_eq!(said, expected.1 == Sender::Middlebox);
         }
     }
@@ -112,7 +117,13 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_exact_is_said_and_accuses_nobody() {
-        for (distance, said) in [(0, false), (-1, false), (1, true), (-2, true), (105, true)] {
+        for (distance, said) in [
+            (0, None),
+            (-1, None),
+            (1, Some("1 byte beyond")),
+            (-2, Some("2 bytes before")),
+            (105, Some("105 bytes beyond")),
+        ] {
             let mut o = fixture::received(TcpState::Established);
             o.packet = Some(RstPacket {
                 ttl: 64,
@@ -122,9 +133,9 @@ mod tests {
             });
             o.handshake_ttl = Some(64);
             let diagnosis = diagnose(&o);
-            let text = format!("{distance} bytes from the one expected");
-            let found = diagnosis.evidence.iter().any(|fact| fact.contains(&text));
-            assert_eq!(found, said, "{distance}: {:?}", diagnosis.evidence);
+            let facts = diagnosis.evidence.join("; ");
+            let text = said.unwrap_or("the RST's number");
+            assert_eq!(facts.contains(text), said.is_some(), "{distance}: {facts}");
             assert_eq!(diagnosis.sender, Sender::Peer);
         }
     }

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
-use super::evidence::{Evidence, bytes, span, ticks};
+use super::evidence::{bytes, span, ticks};
 use super::{CLOSE_NOTIFY, LONG_SILENCE};
 use crate::kernel::observation::{Observation, Role, TcpState, Vitals};
-use crate::reset::Cause;
+use crate::reset::{Cause, Evidence};
 
 mod client;
 mod server;
@@ -291,7 +291,7 @@ impl Exchange<'_> {
             && silence >= LONG_SILENCE
             && self.answers_our_data(output);
         if holds {
-            e.say(format!(
+            e.decide(format!(
                 "we sent after {} without data and the RST was the first answer",
                 span(silence)
             ));
@@ -308,7 +308,7 @@ impl Exchange<'_> {
         let both_ways = self.vitals.bytes_received > 0 && self.vitals.bytes_sent > 0;
         let holds = both_ways && self.vitals.unacked == 0 && silence >= LONG_SILENCE;
         if holds {
-            e.say(format!(
+            e.decide(format!(
                 "nothing was outstanding and both directions were silent for {}",
                 span(silence)
             ));

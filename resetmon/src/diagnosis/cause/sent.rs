@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::evidence::{Evidence, bytes, how, span, who};
+use super::evidence::{bytes, how, span, who};
 use crate::kernel::observation::{Exit, KnownBy, Observation, Reason, Shape, TcpState, Trigger};
-use crate::reset::Cause;
+use crate::reset::{Cause, Evidence};
+use crate::text::counted;
 
 #[cfg(test)]
 mod tests;
@@ -70,11 +71,13 @@ fn no_socket(o: &Observation, e: &mut Evidence) -> Cause {
 
 /// The connection was in `TIME_WAIT`, still without the peer's FIN (`tcp_timewait_state_process`).
 fn time_wait(o: &Observation, e: &mut Evidence) -> Cause {
-    e.say("the local end had closed and the connection was in TIME_WAIT");
     if let Some(packet) = o.trigger {
         e.say(format!("{} came in", describe(&packet)));
     }
-    Cause::Timewait
+    e.so(
+        Cause::Timewait,
+        "the local end had closed and the connection was in TIME_WAIT",
+    )
 }
 
 /// A listener or its half-open request (`tcp_check_req`, `tcp_rcv_state_process` in LISTEN).
@@ -94,8 +97,9 @@ fn half_open(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
         .accept_queue
         .is_some_and(|(waiting, limit)| waiting > limit);
     if let Some((waiting, limit)) = o.accept_queue {
+        let waiting = counted(u64::from(waiting), "connection");
         e.say(format!(
-            "{waiting} connections wait for accept(), the limit is {limit}"
+            "waiting for accept(): {waiting}, the limit is {limit}"
         ));
     }
     e.say(format!("{} came in at a listener", describe(&packet)));
@@ -175,7 +179,7 @@ fn answer(o: &Observation, reason: Option<&str>, e: &mut Evidence) -> Cause {
                     "TCP_LINGER2 is negative: the socket does not wait for the peer's FIN",
                 );
             }
-            e.say(format!("{packet} came in after the local end had closed"));
+            e.decide(format!("{packet} came in after the local end had closed"));
             dying(o, e).unwrap_or(Cause::DataAfterClose)
         }
         _ => e.so(
@@ -247,8 +251,9 @@ fn timer(o: &Observation, reason: Option<&str>, closed: bool, e: &mut Evidence) 
     }
     .inspect(|cause| {
         if *cause == Cause::KeepaliveTimeout {
-            e.say(format!(
-                "{probes} keep-alive probes in a row were not answered"
+            e.decide(format!(
+                "no answer to {} in a row",
+                counted(u64::from(probes), "keep-alive probe")
             ));
             if let Some(ago) = o.since_ack_in {
                 e.say(format!("the peer last answered {} ago", span(ago)));
@@ -356,7 +361,7 @@ fn dying(o: &Observation, e: &mut Evidence) -> Option<Cause> {
     let closer = o.closer.as_ref()?;
     let exit = closer.exit?;
     let (who, how) = (who(closer), how(exit));
-    e.say(if closer.known_by == Some(KnownBy::Exited) {
+    e.decide(if closer.known_by == Some(KnownBy::Exited) {
         format!("{who} had ended and left it to the kernel to close: {how}")
     } else {
         format!("{who} closed it while exiting: {how}")
@@ -371,8 +376,8 @@ fn dying(o: &Observation, e: &mut Evidence) -> Option<Cause> {
 /// is still queued (`__tcp_close`).
 fn unread(o: &Observation, e: &mut Evidence) {
     match o.vitals.as_ref().map(|vitals| vitals.unread) {
-        Some(unread @ 1..) => e.say(format!("closed with {} unread", bytes(unread))),
-        _ => e.say("closed with received data still queued"),
+        Some(unread @ 1..) => e.decide(format!("closed with {} unread", bytes(unread))),
+        _ => e.decide("closed with received data still queued"),
     }
 }
 

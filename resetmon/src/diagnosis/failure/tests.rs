@@ -20,7 +20,7 @@ fn expect(name: &str, failed: &Failed, kind: Option<FailureKind>, evidence: &[&s
     let judged = judge(failed);
     let found = judged.as_ref().map(|(kind, _)| *kind);
     assert_eq!(found, kind, "{name}: {judged:?}");
-    let facts = judged.map_or(Vec::new(), |(_, facts)| facts);
+    let facts = judged.map_or_else(Evidence::default, |(_, facts)| facts);
     assert_eq!(facts.is_empty(), kind.is_none(), "{name}: {facts:?}");
     for text in evidence {
         assert!(

@@ -16,7 +16,7 @@
 use super::Sent;
 use crate::diagnosis::cause::diagnose;
 use crate::kernel::observation::{Observation, Role};
-use crate::reset::{Cause, Owner, Reset, Sender};
+use crate::reset::{Cause, Reset, Sender};
 
 /// Adds what `sent` knows to the reset that it is.
 pub(super) fn join(reset: &mut Reset, sent: Sent) {
@@ -32,9 +32,12 @@ pub(super) fn join(reset: &mut Reset, sent: Sent) {
             ..reset.observation.clone()
         });
     }
-    let cause = reset.diagnosis.cause;
-    reset.diagnosis.cause = corrected(cause, sent.twin.cause, &reset.observation).unwrap_or(cause);
-    reset.diagnosis.evidence.push(said(&sent));
+    let diagnosis = &mut reset.diagnosis;
+    let told = sent.twin.told();
+    match corrected(diagnosis.cause, sent.twin.cause, &reset.observation) {
+        Some(cause) => diagnosis.cause = diagnosis.evidence.so(cause, told),
+        None => diagnosis.evidence.say(told),
+    }
     reset.twin = Some(sent.twin);
 }
 
@@ -75,30 +78,6 @@ const fn opposite(role: Role) -> Role {
         Role::Client => Role::Server,
         Role::Server => Role::Client,
     }
-}
-
-/// `the other end, nginx (pid 12) in pod shop/web-0, sent it: linger_abort (closed with SO_LINGER set
-/// to 0)`
-fn said(sent: &Sent) -> String {
-    let who = sent.twin.owner.as_ref().map_or_else(
-        || "the other end is on this node and sent it".to_owned(),
-        |owner| format!("the other end, {}, sent it", name(owner)),
-    );
-    let fact = sent.fact.as_ref();
-    let fact = fact.map_or(String::new(), |fact| format!(" ({fact})"));
-    format!("{who}: {}{fact}", sent.twin.cause)
-}
-
-fn name(owner: &Owner) -> String {
-    let process = &owner.process;
-    let names = process
-        .container
-        .as_ref()
-        .and_then(|container| container.names.as_ref());
-    let pod = names.map_or(String::new(), |names| {
-        format!(" in pod {}/{}", names.namespace, names.pod)
-    });
-    format!("{} (pid {}){pod}", process.name, process.pid)
 }
 
 #[cfg(test)]

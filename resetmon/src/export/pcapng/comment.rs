@@ -1,6 +1,7 @@
 //! What is said of a packet: one comment a fact, so that each has a line of its own in Wireshark.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use crate::diagnosis::advice::advice;
 use crate::export::facts::exit;
@@ -37,7 +38,12 @@ pub fn comments(reset: &Reset, headers: &str) -> Vec<String> {
     lines.extend(reset.propagated_from.as_ref().map(passed_on));
     let reason = observation.reason.as_ref().map(Reason::name);
     lines.extend(reason.map(|reason| format!("kernel's reason: {reason}")));
-    let facts = reset.diagnosis.evidence.iter().take(FACTS);
+    // The last one decided.
+    let facts = reset.diagnosis.evidence.split_last();
+    let facts = facts
+        .into_iter()
+        .flat_map(|(last, others)| iter::once(last).chain(others));
+    let facts = facts.take(FACTS);
     lines.extend(facts.map(|fact| format!("evidence: {fact}")));
     if reset.packets > 1 {
         lines.push(format!(

@@ -82,7 +82,7 @@ fn packets(count: u32) -> Vec<Packet> {
         }
         reset.time += jiff::SignedDuration::from_nanos(i64::from(number));
         // Every length of padding.
-        reset.diagnosis.evidence = vec!["x".repeat(number as usize % 5)];
+        reset.diagnosis.evidence = vec!["x".repeat(number as usize % 5)].into();
         Packet::from(&reset)
     };
     (0..count).map(make).collect()
@@ -198,7 +198,7 @@ fn comments_name_everything_that_is_known() {
 fn comments_are_bounded_and_printable() {
     let mut reset = sample::received();
     reset.peer = "p\n\u{1b}[31m\u{202e}".repeat(100).into();
-    reset.diagnosis.evidence = vec!["fact ".repeat(100); 100];
+    reset.diagnosis.evidence = vec!["fact ".repeat(100); 100].into();
     let comments = Packet::from(&reset).comments;
     assert!(comments.len() < 30, "{}", comments.len());
     for comment in comments {

@@ -6,7 +6,7 @@ use crate::export::facts::{exit, idle};
 use crate::failure::Failure;
 use crate::kernel::names;
 use crate::kernel::observation::{Direction, Exit, Observation};
-use crate::reset::{Leg, Propagated, Reset, RouteMatch, Sender, Twin};
+use crate::reset::{Evidence, Leg, Propagated, Reset, RouteMatch, Sender, Twin};
 
 /// Between two parts.
 const SEPARATOR: &str = " · ";
@@ -45,64 +45,85 @@ fn wrapped(parts: Vec<String>, columns: Option<usize>) -> Vec<String> {
 /// In the order in which a reader wants them.
 fn parts(reset: &Reset) -> Vec<String> {
     let context = Context::from(reset);
+    let twin = reset.twin.as_ref();
+    // The part about the other end says what its sentence in the evidence does.
+    let facts = Facts::of(&reset.diagnosis.evidence, twin.map(Twin::told).as_deref());
+    let is_twin = twin.is_some_and(|twin| twin.name().as_deref() == Some(context.peer));
     let mut parts = Vec::new();
     parts.extend(context.route.map(place));
+    parts.extend(facts.deciding);
     parts.extend(reset.propagated_from.as_ref().map(passed_on));
-    parts.extend(reset.twin.as_ref().map(other_end));
-    parts.extend(peer(context));
+    parts.extend(twin.map(other_end));
+    parts.extend(facts.beside);
+    parts.extend(peer(context).filter(|_| !is_twin));
     parts.extend(container(context));
     parts.extend(sender(reset));
-    parts.extend(facts(context, &reset.diagnosis.evidence));
+    parts.extend(closed_by(context));
+    parts.extend(figures(context.observation));
+    parts.extend(facts.reasoning);
+    parts.extend(owned_by(context));
     parts
 }
 
 /// The same of a connection that failed without a RST.
 fn failure_parts(failure: &Failure) -> Vec<String> {
     let context = Context::from(failure);
+    let facts = Facts::of(&failure.evidence, None);
     let mut parts = Vec::new();
     parts.extend(context.route.map(place));
+    parts.extend(facts.deciding);
+    parts.extend(facts.beside);
     parts.extend(peer(context));
     parts.extend(container(context));
-    parts.extend(facts(context, &failure.evidence));
+    parts.extend(closed_by(context));
+    parts.extend(figures(context.observation));
+    parts.extend(facts.reasoning);
+    parts.extend(owned_by(context));
     parts
 }
 
-/// Evidence, closer, figures, owner.
-fn facts(context: Context<'_>, evidence: &[String]) -> Vec<String> {
-    let observation = context.observation;
-    let mut parts = Vec::new();
-    // The last fact is the one that decided.
-    let mut facts = evidence.iter().rev();
-    parts.extend(facts.next().map(|fact| clean(fact)));
-    if let Some(closer) = context.closer {
-        let process = &closer.process;
-        let name = clean(&process.name);
-        parts.push(match exit(process.pid, observation) {
-            Some(Exit::Signal(number)) => {
-                format!(
-                    "closed by {name}[{}], killed by {}",
-                    process.pid,
-                    names::signal(number)
-                )
-            }
-            Some(Exit::OutOfMemory) => {
-                format!(
-                    "closed by {name}[{}], killed for want of memory",
-                    process.pid
-                )
-            }
-            Some(Exit::Status(status)) => {
-                format!("closed by {name}[{}], exiting with {status}", process.pid)
-            }
-            None => format!("closed by {name}[{}]", process.pid),
-        });
+/// The evidence, by what it is to a reader.
+struct Facts {
+    deciding: Option<String>,
+    beside: Vec<String>,
+    reasoning: Vec<String>,
+}
+
+impl Facts {
+    /// Without the one that is `said` elsewhere; if that decided, the one before stands for it.
+    fn of(evidence: &Evidence, said: Option<&str>) -> Self {
+        let cleaned = |facts: &[String]| -> Vec<String> {
+            let facts = facts.iter().filter(|fact| Some(fact.as_str()) != said);
+            facts.map(|fact| clean(fact)).collect()
+        };
+        let (reasoning, beside) = evidence.others();
+        let (mut reasoning, beside) = (cleaned(reasoning), cleaned(beside));
+        let deciding = evidence.deciding().filter(|fact| Some(*fact) != said);
+        Self {
+            deciding: deciding.map(clean).or_else(|| reasoning.pop()),
+            beside,
+            reasoning,
+        }
     }
-    parts.extend(figures(observation));
-    parts.extend(facts.rev().map(|fact| clean(fact)));
-    if let Some(owner) = context.owner {
-        parts.push(format!("owner by {}", owner.known_by.name()));
-    }
-    parts
+}
+
+/// `closed by bash[9], killed by SIGKILL`
+fn closed_by(context: Context<'_>) -> Option<String> {
+    let process = &context.closer?.process;
+    let (name, pid) = (clean(&process.name), process.pid);
+    let how = match exit(pid, context.observation) {
+        Some(Exit::Signal(number)) => format!(", killed by {}", names::signal(number)),
+        Some(Exit::OutOfMemory) => ", killed for want of memory".to_owned(),
+        Some(Exit::Status(status)) => format!(", exiting with {status}"),
+        None => String::new(),
+    };
+    Some(format!("closed by {name}[{pid}]{how}"))
+}
+
+/// `owner by connect`
+fn owned_by(context: Context<'_>) -> Option<String> {
+    let owner = context.owner?;
+    Some(format!("owner by {}", owner.known_by.name()))
 }
 
 /// `upstream /api/pay → payments`

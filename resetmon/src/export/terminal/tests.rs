@@ -17,7 +17,7 @@ fn at_100_columns() {
     let expected = "\
 TIME UTC RESET    PROCESS        LOCAL AND REMOTE END                        CAUSE
 05:06:07 received nginx[4242]    10.0.0.1:45678 ← 10.0.0.9:8080              aborted_mid_response
-         upstream /api/pay → payments · peer payments-1 · 12345 bytes of the answer had come
+         upstream /api/pay → payments · 12345 bytes of the answer had come · peer payments-1
          age 61.2s, idle 1.5s, in 12.3kB, out 340B · no FIN was seen · owner by connect
 05:06:07 sent     -              10.0.0.1:81 → 10.0.0.7:50000                no_listener
          a SYN met no listening socket
@@ -76,7 +76,7 @@ fn no_line_is_wider_than_the_terminal() {
         .parse()
         .unwrap();
     hostile.peer = Arc::from("日本語".repeat(100));
-    hostile.diagnosis.evidence = vec!["x".repeat(500), "y".repeat(500)];
+    hostile.diagnosis.evidence = vec!["x".repeat(500), "y".repeat(500)].into();
     hostile.diagnosis.cause = Cause::AbortedBeforeResponse;
     let process = Process {
         name: Arc::from("語".repeat(50)),
@@ -118,8 +118,8 @@ fn a_file_gets_the_whole_story() {
     let shown = lines(&sample::received(), style);
     assert_eq!(
         shown.lines().nth(1).unwrap().trim_start(),
-        "upstream /api/pay → payments · peer payments-1 · \
-         12345 bytes of the answer had come · age 61.2s, idle 1.5s, in 12.3kB, out 340B · \
+        "upstream /api/pay → payments · 12345 bytes of the answer had come · \
+         peer payments-1 · age 61.2s, idle 1.5s, in 12.3kB, out 340B · \
          no FIN was seen · owner by connect"
     );
 }
@@ -248,6 +248,64 @@ fn the_other_end_is_named() {
     assert!(shown.contains("sent by this node: closed"), "{shown}");
 }
 
+/// As the agent finishes it: the twin has had its say, and names the peer.
+fn joined(decides: bool) -> Reset {
+    let mut reset = sample::received();
+    let twin = sample::twin();
+    let evidence = &mut reset.diagnosis.evidence;
+    if decides {
+        evidence.decide(twin.told());
+    } else {
+        evidence.say(twin.told());
+    }
+    reset.peer = twin.name().unwrap();
+    reset.twin = Some(twin);
+    reset
+}
+
+#[test]
+fn both_ends_of_a_reset_at_100_columns() {
+    let expected = "\
+         upstream /api/pay → payments · 12345 bytes of the answer had come
+         sent by payd[77] in pod shop/web-0: closed_with_unread_data, reset 0000000000000028 · age …
+";
+    // The fact that decided is of this end, also where the sender decided more.
+    for reset in [joined(false), joined(true)] {
+        let shown = lines(&reset, plain(100));
+        let (_, under) = shown.split_once('\n').unwrap();
+        assert_eq!(under, expected);
+    }
+}
+
+#[test]
+fn the_other_end_is_told_once() {
+    let style = Style {
+        columns: None,
+        colour: false,
+    };
+    let mut reset = joined(false);
+    let shown = lines(&reset, style);
+    assert_eq!(shown.matches("sent by").count(), 1, "{shown}");
+    for twice in ["the other end", "peer "] {
+        assert!(!shown.contains(twice), "{twice:?}: {shown}");
+    }
+    // A name that the configuration gives says more.
+    reset.peer = Arc::from("payments-1");
+    let shown = lines(&reset, style);
+    assert!(shown.contains("· peer payments-1 ·"), "{shown}");
+}
+
+#[test]
+fn what_was_found_beside_comes_before_the_reasoning() {
+    let mut reset = sample::received();
+    reset.diagnosis.evidence.say("the accept queue was full");
+    let shown = lines(&reset, plain(100));
+    assert_eq!(
+        shown.lines().nth(2).unwrap().trim_start(),
+        "the accept queue was full · peer payments-1 · age 61.2s, idle 1.5s, in 12.3kB, out 340B · …"
+    );
+}
+
 #[test]
 fn colours_by_severity() {
     let style = Style {
@@ -288,7 +346,7 @@ fn hostile_names_reach_no_terminal() {
     };
     reset.owner.as_mut().unwrap().process = Arc::new(process);
     reset.peer = name.clone();
-    reset.diagnosis.evidence = vec![name.to_string()];
+    reset.diagnosis.evidence = vec![name.to_string()].into();
     reset.observation.reason = Some(Reason(name.clone()));
     let route = reset.route.as_mut().unwrap();
     (route.gateway, route.route, route.upstream) = (name.clone(), name.clone(), name);

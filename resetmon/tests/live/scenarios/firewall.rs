@@ -80,7 +80,7 @@ pub(super) static SCENARIOS: &[Scenario] = &[
             .with(&[
                 ("/twin", "null"),
                 (
-                    "/evidence/5",
+                    "/evidence/4",
                     "\"nobody on this node sent it: the other end's socket is here and still in \
                      established, so a packet filter or an injector made the RST\"",
                 ),

@@ -1,8 +1,8 @@
 //! The local end had connected: what became of our request.
 
 use super::{Exchange, LONG_SILENCE, Last};
-use crate::diagnosis::cause::evidence::{Evidence, span};
-use crate::reset::Cause;
+use crate::diagnosis::cause::evidence::span;
+use crate::reset::{Cause, Evidence};
 
 #[cfg(test)]
 mod tests;
@@ -96,13 +96,13 @@ impl Exchange<'_> {
             .map(|input| input.saturating_sub(output));
         match self.o.since_fin_received {
             Some(fin) if output + self.o.tick <= fin => {
-                e.say("our last data went out after the peer's FIN");
+                e.decide("our last data went out after the peer's FIN");
             }
-            Some(fin) if output <= fin + window => e.say(format!(
+            Some(fin) if output <= fin + window => e.decide(format!(
                 "our last data and the peer's FIN crossed (within {})",
                 span(window)
             )),
-            None if output <= window => e.say(
+            None if output <= window => e.decide(
                 "the RST came at once after our last data; when the peer's FIN came was not seen",
             ),
             _ => return false,

@@ -2,8 +2,7 @@
 
 use super::{Exchange, Last};
 use crate::diagnosis::cause::CLOSE_NOTIFY;
-use crate::diagnosis::cause::evidence::Evidence;
-use crate::reset::Cause;
+use crate::reset::{Cause, Evidence};
 
 #[cfg(test)]
 mod tests;

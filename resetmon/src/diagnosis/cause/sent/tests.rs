@@ -161,7 +161,7 @@ fn listeners() {
             name,
             &o,
             cause,
-            &["came in at a listener", "wait for accept()"],
+            &["came in at a listener", "waiting for accept(): "],
         );
     }
     let request = |reason_name: Option<&str>, bits| {

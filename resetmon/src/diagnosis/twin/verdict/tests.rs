@@ -5,7 +5,7 @@ use super::*;
 use crate::diagnosis::fixture::{Traffic, set};
 use crate::diagnosis::twin::tests::{owner, received, reset, sent};
 use crate::kernel::observation::{RstPacket, TcpState};
-use crate::reset::{Container, ContainerNames, Process};
+use crate::reset::{Container, ContainerNames, Evidence, Owner, Process};
 
 /// `received` joined with a sent one of this cause.
 fn joined(mut received: Reset, cause: Cause) -> Reset {
@@ -133,19 +133,43 @@ fn the_sender_knows_who_opened_the_connection() {
 }
 
 #[test]
-fn the_last_fact_names_the_sender() {
-    let last = |sent: &Reset| {
-        let mut received = received(1);
+fn the_sender_is_told_and_decides_only_what_was_a_guess() {
+    let joined = |cause, sent: &Reset| {
+        let mut received = with_cause(cause, Role::Client, 9);
+        let before = received.diagnosis.evidence.clone();
         join(&mut received, Sent::of(sent).unwrap());
-        received.diagnosis.evidence.pop().unwrap()
+        (before, received)
     };
+    let mut killed = sent(2);
+    killed.diagnosis.cause = Cause::ProcessKilled;
+    for (cause, decides) in [
+        (Cause::IdleTimeout, true),
+        (Cause::KeepaliveRace, true),
+        (Cause::AbortedMidResponse, false),
+    ] {
+        let (before, after) = joined(cause, &killed);
+        let told = after.twin.as_ref().unwrap().told();
+        let evidence = &after.diagnosis.evidence;
+        assert!(evidence.contains(&told), "{evidence:?}");
+        let deciding = if decides {
+            Some(&*told)
+        } else {
+            before.deciding()
+        };
+        assert_eq!(evidence.deciding(), deciding, "{cause}");
+    }
+}
+
+#[test]
+fn the_sender_is_named_by_what_is_known_of_it() {
+    let last = |sent: &Reset| Sent::of(sent).unwrap().twin.told();
     let mut sent = sent(2);
     assert_eq!(
         last(&sent),
         "the other end, payd (pid 5), sent it: linger_abort (closed with SO_LINGER set to 0)"
     );
     sent.closer = sent.owner.take();
-    sent.diagnosis.evidence.clear();
+    sent.diagnosis.evidence = Evidence::default();
     assert_eq!(
         last(&sent),
         "the other end, payd (pid 5), sent it: linger_abort"
