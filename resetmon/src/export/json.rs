@@ -1,25 +1,23 @@
 //! JSON lines.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use super::facts::exit;
-use crate::event::Event;
+use crate::event::{Context, Event};
 use crate::failure::Failure;
 use crate::kernel::names;
-use crate::kernel::observation::{Exit, Hook, Observation, Reason, Role, Shape, TcpState, Vitals};
-use crate::reset::{Container, FailureKind, Owner, Propagated, Reset, Twin};
+use crate::kernel::observation::{Hook, Observation, Reason, Shape, TcpState};
+use crate::reset::{FailureKind, Propagated, Reset, Twin};
 
 pub mod failed;
 pub mod line;
+pub mod parts;
 pub mod read;
 #[cfg(test)]
 mod tests;
 
 use failed::FailureLine;
-use line::{
-    ContainerPart, Line, ProcessPart, PropagatedPart, RstPart, TriggerPart, TwinPart, VitalsPart,
-};
+use line::{Line, PropagatedPart, RstPart, TriggerPart, TwinPart};
+use parts::{ConnectionPart, FinPart, ProcessPart, TimesPart, VitalsPart, named, seconds};
 
 /// Version of the line's layout. It grows when a key changes its meaning or disappears; a reader
 /// has to pass over keys that it does not know.
@@ -74,7 +72,6 @@ fn escape_c1(line: String) -> String {
 impl<'a> From<&'a Reset> for Line<'a> {
     fn from(reset: &'a Reset) -> Self {
         let observation = &reset.observation;
-        let route = reset.route.as_ref();
         Self {
             v: VERSION,
             event: "reset",
@@ -89,38 +86,10 @@ impl<'a> From<&'a Reset> for Line<'a> {
             stage: reset.diagnosis.stage.name(),
             state_before: observation.state_before.map(TcpState::name),
             socket: shape(observation.shape),
-            netns: observation.netns,
-            cookie: observation.cookie.map(|cookie| cookie.to_string()),
-            ip_version: if observation.local.is_ipv4() { 4 } else { 6 },
-            local: observation.local,
-            remote: observation.remote,
-            role: observation.role.map(Role::name),
-            process: reset
-                .owner
-                .as_ref()
-                .map(|owner| dying_or_not(owner, observation)),
-            closer: reset
-                .closer
-                .as_ref()
-                .map(|closer| dying_or_not(closer, observation)),
-            peer: &reset.peer,
-            gateway: route.map(|route| &*route.gateway),
-            route: route
-                .map(|route| &*route.route)
-                .filter(|name| !name.is_empty()),
-            upstream: route
-                .map(|route| &*route.upstream)
-                .filter(|name| !name.is_empty()),
-            leg: route.map(|route| route.leg.name()),
-            age_s: observation.age.map(seconds),
-            idle_in_s: observation.since_data_in.map(seconds),
-            idle_out_s: observation.since_data_out.map(seconds),
-            ack_s: observation.since_ack_in.map(seconds),
-            tick_s: seconds(observation.tick),
-            vitals: observation.vitals.as_ref().map(vitals),
-            fin_received: observation.fin_received,
-            fin_sent: observation.fin_sent,
-            since_fin_received_s: observation.since_fin_received.map(seconds),
+            connection: ConnectionPart::from(Context::from(reset)),
+            times: TimesPart::from(observation),
+            vitals: observation.vitals.as_ref().map(VitalsPart::from),
+            fins: FinPart::from(observation),
             since_fin_sent_s: observation.since_fin_sent.map(seconds),
             linger_s: observation.linger.map(seconds),
             socket_error: names::errno(observation.socket_error),
@@ -153,30 +122,6 @@ impl<'a> From<&'a Reset> for Line<'a> {
     }
 }
 
-fn dying_or_not<'a>(owner: &'a Owner, observation: &Observation) -> ProcessPart<'a> {
-    process(owner, exit(owner.process.pid, observation))
-}
-
-fn process(owner: &Owner, exit: Option<Exit>) -> ProcessPart<'_> {
-    let process = &*owner.process;
-    ProcessPart {
-        pid: process.pid,
-        name: &process.name,
-        comm: &process.comm,
-        exe: process.exe.as_deref(),
-        cmdline: process.cmdline.as_deref(),
-        container: process.container.as_ref().map(container),
-        unit: process.unit.as_deref(),
-        known_by: owner.known_by.name(),
-        exit_signal: exit.and_then(Exit::signal).map(names::signal),
-        out_of_memory: exit == Some(Exit::OutOfMemory),
-        exit_status: match exit {
-            Some(Exit::Status(status)) => Some(status),
-            _ => None,
-        },
-    }
-}
-
 fn propagated(from: &Propagated) -> PropagatedPart<'_> {
     let route = from.route.as_ref();
     PropagatedPart {
@@ -184,12 +129,8 @@ fn propagated(from: &Propagated) -> PropagatedPart<'_> {
         leg: from.leg.name(),
         remote: from.remote,
         peer: &from.peer,
-        route: route
-            .map(|route| &*route.route)
-            .filter(|name| !name.is_empty()),
-        upstream: route
-            .map(|route| &*route.upstream)
-            .filter(|name| !name.is_empty()),
+        route: route.and_then(|route| named(&route.route)),
+        upstream: route.and_then(|route| named(&route.upstream)),
         cause: from.cause.name(),
     }
 }
@@ -199,44 +140,11 @@ fn twin(twin: &Twin) -> TwinPart<'_> {
         id: twin.id.to_string(),
         netns: twin.netns,
         cause: twin.cause.name(),
-        process: twin.owner.as_ref().map(|owner| process(owner, None)),
+        process: twin
+            .owner
+            .as_ref()
+            .map(|owner| ProcessPart::of(owner, None)),
     }
-}
-
-fn container(container: &Container) -> ContainerPart<'_> {
-    let names = container.names.as_deref();
-    ContainerPart {
-        id: &container.id,
-        runtime: container.runtime,
-        pod_uid: container.pod_uid.as_deref(),
-        namespace: names.map(|names| &*names.namespace),
-        pod: names.map(|names| &*names.pod),
-        name: names.and_then(|names| names.container.as_deref()),
-        workload: names.and_then(|names| names.workload.as_deref()),
-    }
-}
-
-fn vitals(vitals: &Vitals) -> VitalsPart {
-    VitalsPart {
-        bytes_received: vitals.bytes_received,
-        bytes_acked: vitals.bytes_acked,
-        bytes_sent: vitals.bytes_sent,
-        segs_in: vitals.segs_in,
-        segs_out: vitals.segs_out,
-        data_segs_in: vitals.data_segs_in,
-        data_segs_out: vitals.data_segs_out,
-        unread: vitals.unread,
-        unacked: vitals.unacked,
-        srtt_s: vitals.srtt.map(seconds),
-        retransmits: vitals.retransmits,
-        probes_out: vitals.probes_out,
-    }
-}
-
-/// Seconds with microseconds.
-fn seconds(duration: Duration) -> f64 {
-    // The nearest double to a decimal of six places, which is what a reader sees.
-    (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
 const fn shape(shape: Shape) -> &'static str {

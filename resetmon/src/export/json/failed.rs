@@ -1,15 +1,15 @@
 //! The layout of a failure's JSON line.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::line::{ProcessPart, VitalsPart};
-use super::{VERSION, dying_or_not, seconds, vitals};
+use super::VERSION;
+use super::parts::{ConnectionPart, FinPart, TimesPart, VitalsPart, seconds};
+use crate::event::Context;
 use crate::failure::Failure;
 use crate::kernel::names;
-use crate::kernel::observation::{Role, TcpState};
+use crate::kernel::observation::TcpState;
 
 /// The keys of the line of a connection that failed without a RST, in their order.
 ///
@@ -32,69 +32,24 @@ pub struct FailureLine<'a> {
     /// TCP state before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_before: Option<&'static str>,
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    /// Socket cookie.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<String>,
-    /// 4 or 6.
-    pub ip_version: u8,
-    /// Local `ip:port`.
-    pub local: SocketAddr,
-    /// Remote `ip:port`.
-    pub remote: SocketAddr,
-    /// Who opened the connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'static str>,
-    /// Whose socket it is.
-    pub process: Option<ProcessPart<'a>>,
-    /// Who closed it, where that is another process or a dying one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closer: Option<ProcessPart<'a>>,
-    /// Name of the peer, else its address.
-    pub peer: &'a str,
-    /// Gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<&'a str>,
-    /// Route of the gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'a str>,
-    /// Upstream of the gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<&'a str>,
-    /// `downstream` or `upstream`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub leg: Option<&'static str>,
+    /// Whose connection it was, and where it stands.
+    #[serde(flatten)]
+    pub connection: ConnectionPart<'a>,
     /// Since `connect()` or the SYN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opened_s: Option<f64>,
-    /// Since the connection was established.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub age_s: Option<f64>,
-    /// Since payload last came in, or the handshake if none did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_in_s: Option<f64>,
-    /// Since payload last went out, or the handshake if none did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_out_s: Option<f64>,
-    /// Since the peer last acknowledged anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ack_s: Option<f64>,
-    /// Uncertainty of the three before.
-    pub tick_s: f64,
+    /// Its moments.
+    #[serde(flatten)]
+    pub times: TimesPart,
     /// Bytes of the request that had no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<u32>,
     /// The connection's counters.
     #[serde(flatten)]
     pub vitals: Option<VitalsPart>,
-    /// The peer had sent its FIN.
-    pub fin_received: bool,
-    /// This end had closed or shut down its sending side.
-    pub fin_sent: bool,
-    /// Since the peer's FIN.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since_fin_received_s: Option<f64>,
+    /// How far it had been closed.
+    #[serde(flatten)]
+    pub fins: FinPart,
     /// What the program was told: `ETIMEDOUT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket_error: Option<Cow<'static, str>>,
@@ -112,8 +67,6 @@ pub struct FailureLine<'a> {
 impl<'a> From<&'a Failure> for FailureLine<'a> {
     fn from(failure: &'a Failure) -> Self {
         let observation = &failure.observation;
-        let route = failure.route.as_ref();
-        let named = |name: &'a str| (!name.is_empty()).then_some(name);
         Self {
             v: VERSION,
             event: "failure",
@@ -122,36 +75,12 @@ impl<'a> From<&'a Failure> for FailureLine<'a> {
             failure: failure.kind.name(),
             stage: failure.stage.name(),
             state_before: observation.state_before.map(TcpState::name),
-            netns: observation.netns,
-            cookie: observation.cookie.map(|cookie| cookie.to_string()),
-            ip_version: if observation.local.is_ipv4() { 4 } else { 6 },
-            local: observation.local,
-            remote: observation.remote,
-            role: observation.role.map(Role::name),
-            process: failure
-                .owner
-                .as_ref()
-                .map(|owner| dying_or_not(owner, observation)),
-            closer: failure
-                .closer
-                .as_ref()
-                .map(|closer| dying_or_not(closer, observation)),
-            peer: &failure.peer,
-            gateway: route.map(|route| &*route.gateway),
-            route: route.and_then(|route| named(&route.route)),
-            upstream: route.and_then(|route| named(&route.upstream)),
-            leg: route.map(|route| route.leg.name()),
+            connection: ConnectionPart::from(Context::from(failure)),
             opened_s: observation.since_opened.map(seconds),
-            age_s: observation.age.map(seconds),
-            idle_in_s: observation.since_data_in.map(seconds),
-            idle_out_s: observation.since_data_out.map(seconds),
-            ack_s: observation.since_ack_in.map(seconds),
-            tick_s: seconds(observation.tick),
+            times: TimesPart::from(observation),
             unanswered: (failure.unanswered > 0).then_some(failure.unanswered),
-            vitals: observation.vitals.as_ref().map(vitals),
-            fin_received: observation.fin_received,
-            fin_sent: observation.fin_sent,
-            since_fin_received_s: observation.since_fin_received.map(seconds),
+            vitals: observation.vitals.as_ref().map(VitalsPart::from),
+            fins: FinPart::from(observation),
             socket_error: names::errno(observation.socket_error),
             uid: observation.uid,
             evidence: &failure.evidence,

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::parts::{ConnectionPart, FinPart, ProcessPart, TimesPart, VitalsPart};
+
 /// The keys of a line, in their order.
 ///
 /// What is not known is left out; only `process` is then `null`, so that every line answers whose
@@ -42,63 +44,18 @@ pub struct Line<'a> {
     pub state_before: Option<&'static str>,
     /// What the kernel had for a socket: `none`, `full`, `time_wait`, `request`.
     pub socket: &'static str,
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    /// Socket cookie, as in `ss -e`; a string because it may exceed what JSON numbers hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<String>,
-    /// 4 or 6.
-    pub ip_version: u8,
-    /// Local `ip:port`.
-    pub local: SocketAddr,
-    /// Remote `ip:port`.
-    pub remote: SocketAddr,
-    /// Who opened the connection: `client` is this node, `server` the remote end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'static str>,
-    /// Whose socket it is.
-    pub process: Option<ProcessPart<'a>>,
-    /// Who closed or reset it, where that is another process or a dying one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closer: Option<ProcessPart<'a>>,
-    /// Name of the peer, else its address.
-    pub peer: &'a str,
-    /// Gateway by the name of the configuration; with it come `route`, `upstream` and `leg`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<&'a str>,
-    /// Route of the gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'a str>,
-    /// Upstream of the gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<&'a str>,
-    /// `downstream` or `upstream`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub leg: Option<&'static str>,
-    /// Since the connection was established.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub age_s: Option<f64>,
-    /// Since payload last came in, or the handshake if none did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_in_s: Option<f64>,
-    /// Since payload last went out, or the handshake if none did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_out_s: Option<f64>,
-    /// Since the peer last acknowledged anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ack_s: Option<f64>,
-    /// Uncertainty of the three before.
-    pub tick_s: f64,
+    /// Whose connection it was, and where it stands.
+    #[serde(flatten)]
+    pub connection: ConnectionPart<'a>,
+    /// Its moments.
+    #[serde(flatten)]
+    pub times: TimesPart,
     /// The connection's counters, where the socket had any.
     #[serde(flatten)]
     pub vitals: Option<VitalsPart>,
-    /// The peer had sent its FIN.
-    pub fin_received: bool,
-    /// This end had closed or shut down its sending side.
-    pub fin_sent: bool,
-    /// Since the peer's FIN, where the moment was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since_fin_received_s: Option<f64>,
+    /// How far it had been closed.
+    #[serde(flatten)]
+    pub fins: FinPart,
     /// Since our FIN, where the moment was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_fin_sent_s: Option<f64>,
@@ -188,94 +145,6 @@ pub struct PropagatedPart<'a> {
     pub upstream: Option<&'a str>,
     /// What resetmon concludes of it.
     pub cause: &'static str,
-}
-
-/// `process` and `closer`, also those of a `twin`.
-#[derive(Debug, Serialize)]
-pub struct ProcessPart<'a> {
-    /// Process id in the initial pid namespace.
-    pub pid: u32,
-    /// File name of the executable, else `comm`.
-    pub name: &'a str,
-    /// Name of the main thread.
-    pub comm: &'a str,
-    /// Path of the executable.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exe: Option<&'a str>,
-    /// Command line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cmdline: Option<&'a str>,
-    /// The container it runs in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<ContainerPart<'a>>,
-    /// systemd unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<&'a str>,
-    /// How it is known to be concerned: `connect`, `accept`, …
-    pub known_by: &'static str,
-    /// The signal that was ending it: `SIGKILL`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit_signal: Option<Cow<'static, str>>,
-    /// That signal came from the kernel, for want of memory.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub out_of_memory: bool,
-    /// The status with which it was exiting.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit_status: Option<u8>,
-}
-
-/// The container of a process.
-#[derive(Debug, Serialize)]
-pub struct ContainerPart<'a> {
-    /// Full id.
-    pub id: &'a str,
-    /// `docker`, `containerd`, `cri-o`, `podman`, …
-    pub runtime: &'static str,
-    /// uid of the Kubernetes pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod_uid: Option<&'a str>,
-    /// Namespace of the pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<&'a str>,
-    /// Name of the pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod: Option<&'a str>,
-    /// Name of the container in the pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'a str>,
-    /// What made the pod: `Deployment/web`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workload: Option<&'a str>,
-}
-
-/// Counters of the connection; a FIN or SYN is not counted as payload.
-#[derive(Debug, Serialize)]
-pub struct VitalsPart {
-    /// Received.
-    pub bytes_received: u64,
-    /// Sent and acknowledged by the peer.
-    pub bytes_acked: u64,
-    /// Sent, retransmits included.
-    pub bytes_sent: u64,
-    /// Segments received.
-    pub segs_in: u32,
-    /// Segments sent.
-    pub segs_out: u32,
-    /// Segments with payload received.
-    pub data_segs_in: u32,
-    /// Segments with payload sent.
-    pub data_segs_out: u32,
-    /// Received and not read by the application, bytes.
-    pub unread: u32,
-    /// Written and not acknowledged by the peer, bytes.
-    pub unacked: u32,
-    /// Smoothed round-trip time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub srtt_s: Option<f64>,
-    /// Retransmits over the connection's life.
-    pub retransmits: u32,
-    /// Unanswered keep-alive or zero-window probes.
-    pub probes_out: u8,
 }
 
 /// The RST received.

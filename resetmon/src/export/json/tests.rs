@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::export::sample;
-use crate::kernel::observation::{KnownBy, Role};
+use crate::kernel::observation::{Exit, KnownBy, Role};
 use crate::reset::{Cause, Process, ResetId};
 
 fn parsed(reset: &Reset) -> Value {
