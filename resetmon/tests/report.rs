@@ -138,9 +138,42 @@ fn what_cannot_be_read_is_said() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("/nonexistent/events.jsonl cannot be opened"),
+        said.contains("/nonexistent/events.jsonl cannot be opened: No such file"),
+        "{said}"
+    );
+    assert!(
+        said.contains("name a file that `resetmon run --events`"),
         "{said}"
     );
     let output = report(&[], Path::new("/"));
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/ cannot be read: Is a directory"), "{said}");
+}
+
+#[test]
+fn a_file_of_something_else_is_no_report() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    for (text, reason) in [
+        ("one\ntwo\n", "2 lines are no events of resetmon"),
+        ("{}\n", "1 line is no event of resetmon"),
+        ("{\"v\":2}\n", "1 line of another version"),
+        ("{\"v\":1,\"event", "the last line is cut off"),
+    ] {
+        let output = report(&["--json"], &write("other", text));
+        assert_eq!(output.status.code(), Some(1), "{text:?}");
+        assert!(output.stdout.is_empty(), "{text:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for part in ["other has no event: ", reason, "name a file that"] {
+            assert!(said.contains(part), "{part:?}: {said}");
+        }
+    }
+    // Nothing has failed yet.
+    let output = report(&[], &write("empty", ""));
+    assert!(output.status.success(), "{output:?}");
 }

@@ -19,6 +19,7 @@ use crate::kernel::offsets::Missing;
 use crate::kernel::ring::Ring;
 use crate::overflow::{Kind, Overflow};
 use crate::pipeline::{Pipeline, pump};
+use crate::text::counted;
 use crate::ticks::Ticks;
 
 /// Who takes the events.
@@ -165,10 +166,15 @@ impl Live {
     }
 }
 
-/// What a number of this kind counts.
-pub(super) const fn what_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Failed => "connections",
-        Kind::Sent | Kind::Received | Kind::Rejected => "resets",
-    }
+/// `3 sent resets`, `1 failed connection`.
+pub(super) fn counted_of(kind: Kind, number: u64) -> String {
+    counted(
+        number,
+        match kind {
+            Kind::Failed => "failed connection",
+            Kind::Sent => "sent reset",
+            Kind::Received => "received reset",
+            Kind::Rejected => "rejected reset",
+        },
+    )
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::live::{Live, Viewer, what_of};
+use super::live::{Live, Viewer, counted_of};
 use super::report::time;
 use super::selection::{Selection, SelectionArgs};
 use super::{CaptureArgs, session};
@@ -14,6 +14,7 @@ use crate::export::background::{Background, Closed};
 use crate::export::json::to_event_line;
 use crate::export::pcapng::{Packet, PcapngFile};
 use crate::export::rotating::{LineFile, Rotating, Rotation};
+use crate::text::counted;
 
 /// Events that wait for a writer at most.
 const QUEUE: usize = 16_384;
@@ -87,11 +88,8 @@ async fn record(args: Args) -> anyhow::Result<()> {
     tracing::info!("ready: recording to {}, Ctrl-C ends", recorder.names());
     live.run(&mut recorder, args.limit).await?;
     for (kind, packets) in live.lost() {
-        let what = what_of(kind);
-        tracing::warn!(
-            "{packets} {} {what} were too many to be recorded",
-            kind.name()
-        );
+        let lost = counted_of(kind, packets);
+        tracing::warn!("there was no time to record {lost}");
     }
     drop(live);
     recorder.end()
@@ -144,19 +142,22 @@ struct Output<T> {
 }
 
 impl<T: Send + 'static> Output<T> {
-    fn end(self, things: &str, outcome: &mut Outcome) {
+    fn end(self, thing: &str, outcome: &mut Outcome) {
         let Closed {
             written,
             lost,
             error,
         } = self.writer.close(LEAVE_WITHIN);
         let name = self.name;
-        outcome.parts.push(format!("{written} {things} to {name}"));
+        outcome
+            .parts
+            .push(format!("{} to {name}", counted(written, thing)));
         outcome.lost += lost;
         if lost > 0 {
             let why = error.unwrap_or_else(|| "it was too slow".to_owned());
             outcome.errors.push(format!(
-                "{lost} {things} could not be written to {name}: {why}"
+                "{} could not be written to {name}: {why}",
+                counted(lost, thing)
             ));
         }
     }
@@ -216,10 +217,10 @@ impl Recorder {
         let gone = !self.wants_more();
         let mut outcome = Outcome::default();
         if let Some(lines) = self.lines {
-            lines.end("events", &mut outcome);
+            lines.end("event", &mut outcome);
         }
         if let Some(packets) = self.packets {
-            packets.end("packets", &mut outcome);
+            packets.end("packet", &mut outcome);
         }
         let (parts, lost) = (outcome.parts.join(", "), outcome.lost);
         tracing::info!("written: {parts}; lost: {lost}");

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use tokio::time::Instant;
 
-use super::live::{Live, Viewer, what_of};
+use super::live::{Live, Viewer, counted_of};
 use super::{CaptureArgs, session};
 use crate::diagnosis::pattern::observed::Observed;
 use crate::diagnosis::report::{self, Report};
@@ -21,12 +21,17 @@ use crate::export::report::{html, markdown, terminal, to_json};
 use crate::export::terminal::Style;
 use crate::kernel::probes::Outcome;
 use crate::routes::address::Endpoint;
+use crate::text::counted;
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
 /// Events handed over at once, and how often before they are taken.
 const BATCH: usize = 1024;
 const QUEUE: usize = 8;
+
+/// What to do about a file that is none of events.
+const REMEDY: &str = "name a file that `resetmon run --events`, `resetmon record -w` or `resetmon \
+                      watch --json` wrote";
 
 /// Options of `resetmon report`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +43,8 @@ pub struct Args {
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = time)]
     watch: Duration,
 
-    /// Look at saved events instead: JSON lines of `run` or `watch --json`, `-` for standard input
+    /// Look at saved events instead: JSON lines of `run --events`, `record -w` or `watch
+    /// --json`; `-` for standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["watch", "config"])]
     from: Option<PathBuf>,
 
@@ -87,11 +93,17 @@ fn from_file(path: &Path) -> anyhow::Result<Report> {
         ("standard input".to_owned(), look_at(io::stdin())?)
     } else {
         let name = crate::text::printable(&path.display().to_string()).into_owned();
-        let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
+        let file = File::open(path)
+            .map_err(|error| anyhow!("{name} cannot be opened: {error}: {REMEDY}"))?;
         (name, look_at(file)?)
     };
-    let read = outcome.with_context(|| format!("{source} cannot be read"))?;
-    Ok(report::report(&observed, &source, read.losses()))
+    let read = outcome.map_err(|error| anyhow!("{source} cannot be read: {error}: {REMEDY}"))?;
+    let losses = read.losses();
+    // An empty file is one in which nothing has failed yet; one of other things is a mistake.
+    if read.events == 0 && !losses.is_empty() {
+        bail!("{source} has no event: {}: {REMEDY}", losses.join("; "));
+    }
+    Ok(report::report(&observed, &source, losses))
 }
 
 /// Reads events, and meanwhile, on a thread of its own, looks at them.
@@ -162,15 +174,15 @@ fn unseen(live: &Live) -> Vec<String> {
     let mut lines = Vec::new();
     for (kind, packets) in live.lost() {
         lines.push(format!(
-            "{packets} {} {} were too many to be looked at",
-            kind.name(),
-            what_of(kind)
+            "{} could not be looked at: there were too many",
+            counted_of(kind, packets)
         ));
     }
     let malformed = live.pipeline().malformed();
     if malformed > 0 {
         lines.push(format!(
-            "{malformed} records of the eBPF programs could not be read"
+            "{} of the eBPF programs could not be read",
+            counted(malformed, "record")
         ));
     }
     for (probe, outcome) in live.attached().outcomes() {
@@ -186,9 +198,10 @@ fn unseen(live: &Live) -> Vec<String> {
 
 fn show(report: &Report, args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.html {
-        let name = path.display();
-        std::fs::write(path, html::page(report))
-            .with_context(|| format!("{name} cannot be written"))?;
+        let name = crate::text::printable(&path.display().to_string()).into_owned();
+        std::fs::write(path, html::page(report)).with_context(|| {
+            format!("{name} cannot be written: name a file in a folder that can")
+        })?;
         tracing::info!("written to {name}");
         return Ok(());
     }
@@ -252,9 +265,9 @@ impl Viewer for Watch {
         if self.tell && self.told.is_none_or(|told| told != seconds) {
             self.told = Some(seconds);
             eprint!(
-                "\r\u{1b}[K{seconds} s of {} s, {} events",
+                "\r\u{1b}[K{seconds} s of {} s, {}",
                 self.limit.as_secs(),
-                self.observed.taken()
+                counted(self.observed.taken(), "event")
             );
         }
     }

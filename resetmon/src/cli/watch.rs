@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 
-use super::live::{Live, Viewer, what_of};
+use super::live::{Live, Viewer, counted_of};
 use super::selection::{Selection, SelectionArgs};
 use super::{CaptureArgs, session};
 use crate::event::Event;
@@ -37,8 +37,8 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     screen.header();
     live.run(&mut screen, None).await?;
     for (kind, packets) in live.lost() {
-        let what = what_of(kind);
-        tracing::warn!("{packets} {} {what} were too many to be shown", kind.name());
+        let lost = counted_of(kind, packets);
+        tracing::warn!("there was no time to show {lost}");
     }
     drop(live);
     screen.end()

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::kernel::observation::{Direction, Observation, Role};
 use crate::reset::Cause;
+use crate::text::counted;
 
 /// Share of its limit, percent, from which on a process counts as short of descriptors.
 const NEARLY_ALL: u64 = 95;
@@ -108,14 +109,15 @@ pub fn facts(overload: &Overload) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some((count @ 1.., since)) = overload.overflows {
         facts.push(format!(
-            "in this network namespace accept queues were full for {count} handshakes within {}",
+            "in this network namespace accept queues were full for {} within {}",
+            counted(count, "handshake"),
             within(since)
         ));
     }
     if let Some((count @ 1.., since)) = overload.aborted_on_memory {
         facts.push(format!(
-            "in this network namespace the kernel gave up {count} connections for want of memory \
-             within {}",
+            "in this network namespace the kernel gave up {} for want of memory within {}",
+            counted(count, "connection"),
             within(since)
         ));
     }
@@ -132,9 +134,9 @@ pub fn facts(overload: &Overload) -> Vec<String> {
         .filter(|cgroup| *cgroup != CgroupMemory::default())
     {
         facts.push(format!(
-            "the cgroup of its process was at its memory limit {} times so far and had {} \
-             processes killed for it",
-            cgroup.at_limit, cgroup.oom_kills
+            "the cgroup of its process was at its memory limit {} so far and had {} killed for it",
+            counted(cgroup.at_limit, "time"),
+            counted(cgroup.oom_kills, "process")
         ));
     }
     if let Some(TcpMemory { pages, orphans }) = overload.tcp {
@@ -219,7 +221,7 @@ mod tests {
         for part in [
             "full for 3 handshakes within 7 s",
             "gave up 2 connections for want of memory within 1 s",
-            "limit 12 times so far and had 1 processes",
+            "limit 12 times so far and had 1 process killed",
             "9 of 10 pages",
             "7 of 8 orphans",
         ] {

@@ -6,6 +6,7 @@ use super::lives::Dead;
 use super::numerics::float;
 use super::problem::Side;
 use super::wording::{Words, duration, likelihood, of};
+use crate::text::counted;
 
 /// All of them.
 pub(super) fn lines(words: &Words<'_>, case: &Case) -> Vec<String> {
@@ -33,8 +34,8 @@ pub(super) fn lines(words: &Words<'_>, case: &Case) -> Vec<String> {
     }
     if problem.passed_on > 0 {
         lines.push(format!(
-            "{} connections of the gateway's other leg ended because of it",
-            problem.passed_on
+            "{} of the gateway's other leg ended because of it",
+            counted(problem.passed_on, "connection")
         ));
     }
     lines

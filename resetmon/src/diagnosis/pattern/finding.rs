@@ -13,6 +13,7 @@ use super::wording::{Words, duration};
 use crate::diagnosis::report::{Certainty, Finding, FindingPlace};
 use crate::diagnosis::sample::Name;
 use crate::reset::{Cause, Leg};
+use crate::text::counted;
 
 /// Peers of one client that share a trouble, at least, and events of it.
 const SPREAD: (usize, u64) = (2, 5);
@@ -74,14 +75,14 @@ pub fn all(observed: &Observed) -> Findings {
     out.findings = cases.iter().map(|case| finding(observed, case)).collect();
     if few > 0 {
         out.notes.push(format!(
-            "{few} {} of kinds that are too few to conclude from",
-            if few == 1 { "failure" } else { "failures" }
+            "{} of kinds that are too few to conclude from",
+            counted(few, "failure")
         ));
     }
     if observed.forgotten > 0 {
         out.notes.push(format!(
-            "{} failures of kinds that were too many to tell apart",
-            observed.forgotten
+            "{} of kinds that were too many to tell apart",
+            counted(observed.forgotten, "failure")
         ));
     }
     out

@@ -18,6 +18,7 @@ use super::VERSION;
 use crate::diagnosis::sample::{Actor, Death, Name, Names, Place, Sample, Times, failure_of};
 use crate::kernel::observation::{Direction, Role};
 use crate::reset::{Cause, FailureKind, Leg, Sender};
+use crate::text::counted;
 
 /// Longest line that is looked at, bytes. An event's line has some thousand.
 const LONGEST: usize = 1 << 20;
@@ -43,17 +44,20 @@ impl Read {
     pub fn losses(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some((number, why)) = &self.first_malformed {
-            lines.push(format!(
-                "{} lines are no events of resetmon and were passed over; the first is line \
-                 {number}: {why}",
-                self.malformed
-            ));
+            lines.push(match self.malformed {
+                1 => format!(
+                    "1 line is no event of resetmon and was passed over: line {number}: {why}"
+                ),
+                many => format!(
+                    "{many} lines are no events of resetmon and were passed over; the first is \
+                     line {number}: {why}"
+                ),
+            });
         }
         if self.other_version > 0 {
             lines.push(format!(
-                "{} lines were written by another version of resetmon (layout {VERSION} is \
-                 understood) and were passed over",
-                self.other_version
+                "{} of another version of resetmon passed over (layout {VERSION} is understood)",
+                counted(self.other_version, "line")
             ));
         }
         if self.cut_off {

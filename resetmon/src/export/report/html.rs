@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::summary;
 use super::terminal::{label, moment};
 use crate::diagnosis::pattern::wording::duration;
 use crate::diagnosis::report::{Count, Distribution, Finding, Report, Timeline};
@@ -36,13 +37,7 @@ fn write_page(out: &mut String, report: &Report) -> fmt::Result {
         )?;
     }
     let totals = &report.totals;
-    writeln!(
-        out,
-        "</p>\n<p><b>{}</b> connections failed or were reset, <b>{}</b> of them harmlessly; \
-         <b>{}</b> more ended because gateways passed that on; <b>{}</b> further packets of the \
-         same.</p>",
-        totals.events, totals.benign, totals.passed_on, totals.repeats
-    )?;
+    writeln!(out, "</p>\n<p>{}.</p>", Text(&summary(totals)))?;
     writeln!(out, "<h2>Findings</h2>")?;
     if report.findings.is_empty() {
         writeln!(out, "<p>None.</p>")?;
@@ -249,3 +244,6 @@ impl fmt::Display for Text<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::summary;
 use super::terminal::{label, moment};
 use crate::diagnosis::pattern::wording::duration;
 use crate::diagnosis::report::{Count, Distribution, Finding, Report};
@@ -28,12 +29,7 @@ fn write_page(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     writeln!(out, ".\n")?;
     let totals = &report.totals;
-    writeln!(
-        out,
-        "**{}** connections failed or were reset, {} of them harmlessly; {} more ended because \
-         gateways passed that on.\n",
-        totals.events, totals.benign, totals.passed_on
-    )?;
+    writeln!(out, "{}.\n", summary(totals))?;
     writeln!(out, "## Findings\n")?;
     if report.findings.is_empty() {
         writeln!(out, "None.\n")?;
@@ -118,8 +114,12 @@ fn distribution(out: &mut String, name: &str, spread: &Distribution) -> std::fmt
 /// The text as Markdown shows it: nothing in it is markup, a link or HTML.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    for letter in text.chars() {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         match letter {
+            // GitHub makes links of bare addresses.
+            ':' if letters.peek() == Some(&'/') => out.push_str("&#58;"),
+            '.' if ends_with_www(&out) => out.push_str("&#46;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -132,4 +132,9 @@ fn plain(text: &str) -> String {
         }
     }
     out
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let end = text.len().checked_sub(3).and_then(|at| text.get(at..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::summary;
 use crate::diagnosis::pattern::wording::duration;
 use crate::diagnosis::report::{Bar, Count, Distribution, Finding, Report, Timeline, Top, Totals};
 use crate::export::terminal::text::{cell, clean, cut, width};
@@ -86,21 +87,7 @@ impl Page {
     }
 
     fn totals(&mut self, totals: &Totals) {
-        let mut line = format!("{} connections failed or were reset", totals.events);
-        if totals.benign > 0 {
-            let _ = write!(line, ", {} of them harmlessly", totals.benign);
-        }
-        if totals.passed_on > 0 {
-            let _ = write!(
-                line,
-                "; {} more ended because gateways passed that on",
-                totals.passed_on
-            );
-        }
-        if totals.repeats > 0 {
-            let _ = write!(line, "; {} further packets of the same", totals.repeats);
-        }
-        self.wrapped("", "", &line);
+        self.wrapped("", "", &summary(totals));
         let some: Vec<String> = [&totals.failures, &totals.directions, &totals.legs]
             .into_iter()
             .filter(|counts| !counts.is_empty())

@@ -12,7 +12,7 @@ const PLAIN: Style = Style {
 };
 
 /// A report with everything in it; the upstream has this name.
-fn full(upstream: &str) -> Report {
+pub(super) fn full(upstream: &str) -> Report {
     let mut scene = Scene::default();
     for n in 0..12 {
         let seconds = f64::from(n) * 9.0;
@@ -97,6 +97,15 @@ fn names_are_text_in_every_format() {
 }
 
 #[test]
+fn no_address_becomes_a_link() {
+    let text = markdown::page(&full("http://a.test/ WWW.b.test ftp://c"));
+    for link in ["://", "WWW."] {
+        assert!(!text.contains(link), "{link}: {text}");
+    }
+    assert!(text.contains("http&#58;//a.test/ WWW&#46;b.test"), "{text}");
+}
+
+#[test]
 fn the_web_page_needs_nothing_from_elsewhere() {
     let page = html::page(&full("payments"));
     for outside in [
@@ -106,6 +115,35 @@ fn the_web_page_needs_nothing_from_elsewhere() {
     }
     assert!(page.contains("<svg") && page.contains("class=\"bad\""));
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+}
+
+#[test]
+fn one_is_one() {
+    let report_of = |benign, passed_on, repeats| {
+        let mut report = Report::default();
+        report.totals.events = 1;
+        report.totals.benign = benign;
+        report.totals.passed_on = passed_on;
+        report.totals.repeats = repeats;
+        report
+    };
+    for (report, expected) in [
+        (report_of(0, 0, 0), "1 connection failed or was reset"),
+        (
+            report_of(1, 0, 0),
+            "1 connection failed or was reset, harmlessly",
+        ),
+        (
+            report_of(0, 1, 1),
+            "1 connection failed or was reset; 1 more ended because gateways passed that on; 1 \
+             further packet of the same",
+        ),
+    ] {
+        assert_eq!(super::summary(&report.totals), expected);
+        for page in [markdown::page(&report), html::page(&report)] {
+            assert!(page.contains(&format!("{expected}.")), "{page}");
+        }
+    }
 }
 
 #[test]
