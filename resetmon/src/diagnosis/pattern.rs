@@ -5,6 +5,7 @@
 //! from too few events; each names the fewest it needs and, where chance can look like it, how
 //! likely that is, over everything that was tried.
 
+mod bundles;
 pub mod burst;
 pub mod endpoint;
 pub mod evidence;

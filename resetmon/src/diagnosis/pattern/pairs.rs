@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use super::bundles::Bundles;
 use super::problem::Joined;
 use super::series::SECOND;
 use crate::diagnosis::sample::Sample;
@@ -12,12 +13,17 @@ use crate::kernel::observation::Direction;
 const WINDOW: i64 = SECOND / 2;
 /// Events held at most.
 const LIMIT: usize = 4096;
+/// How late events may come, microseconds; what is older was recorded at another time.
+const LATE: i64 = 10 * SECOND;
 
 /// Joins the ends. Events come in the order of their time, but for the few by which an agent's
-/// exporters lag behind each other.
+/// exporters lag behind each other, and for those that were too many to be reported one by one.
 #[derive(Debug, Default)]
 pub struct Pairs {
+    bundles: Bundles,
     held: VecDeque<Joined>,
+    /// The latest time of any event.
+    now: i64,
     /// Number of the first one held.
     offset: u64,
     /// Numbers of those held, by how the other end would name them.
@@ -59,6 +65,11 @@ impl Pairs {
     /// Takes an event and hands over what has been held long enough.
     pub fn push(&mut self, sample: Sample, out: &mut Vec<Joined>) {
         self.expire(sample.time, out);
+        let late = self.now.saturating_sub(sample.time) > WINDOW;
+        if late || sample.packets > 1 {
+            self.bundles.push(sample, self.now, out);
+            return;
+        }
         for name in sought(&sample) {
             if let Some(number) = self.waiting.get(&name).copied()
                 && let Some(other) = self.held_mut(number)
@@ -91,12 +102,13 @@ impl Pairs {
         while !self.held.is_empty() {
             self.pop(out);
         }
+        self.bundles.finish(out);
     }
 
     /// How many were joined.
     #[must_use]
     pub fn joined(&self) -> u64 {
-        self.joined
+        self.joined.saturating_add(self.bundles.joined())
     }
 
     fn held_mut(&mut self, number: u64) -> Option<&mut Joined> {
@@ -104,12 +116,16 @@ impl Pairs {
         self.held.get_mut(index)
     }
 
-    fn expire(&mut self, now: i64, out: &mut Vec<Joined>) {
+    fn expire(&mut self, time: i64, out: &mut Vec<Joined>) {
+        if time > self.now || self.now.saturating_sub(time) > LATE {
+            self.now = time;
+        }
         while let Some(first) = self.held.front()
-            && first.sample.time.abs_diff(now) > WINDOW.unsigned_abs()
+            && first.sample.time.abs_diff(self.now) > WINDOW.unsigned_abs()
         {
             self.pop(out);
         }
+        self.bundles.expire(self.now, out);
     }
 
     fn pop(&mut self, out: &mut Vec<Joined>) {
@@ -119,7 +135,11 @@ impl Pairs {
         let number = self.offset;
         self.offset = self.offset.saturating_add(1);
         self.forget(&joined.sample, number);
-        out.push(joined);
+        if joined.both {
+            out.push(joined);
+        } else {
+            self.bundles.single(joined, out);
+        }
     }
 
     /// Nobody else may find `sample`, which was held as `number`.
@@ -144,7 +164,7 @@ fn fits(a: &Sample, b: &Sample) -> bool {
 
 /// What was received or noticed, explained by what was sent; as the end sees it that is a gateway's
 /// and knows the route.
-fn join(a: Sample, b: Sample) -> Joined {
+pub(super) fn join(a: Sample, b: Sample) -> Joined {
     let sent = |sample: &Sample| sample.direction == Some(Direction::Sent);
     let (noticed, other) = if sent(&a) { (b, a) } else { (a, b) };
     if noticed.place.is_none() && other.place.is_some() {
