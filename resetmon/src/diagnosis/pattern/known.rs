@@ -1,7 +1,8 @@
 //! Timeouts that programs and clouds have by default.
 //!
 //! A value alone proves nothing: 60 s is everybody's favourite. The table says who may be meant, the
-//! operator knows who is there.
+//! operator knows who is there. Only what a vendor or a project says of its own default, at the
+//! address given, has a row.
 
 /// What a timeout limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +87,10 @@ pub const KNOWN: &[Known] = &[
     ),
     known(
         20.0,
-        "Puma",
+        "Puma, older",
         "persistent_timeout",
         Limits::Idle,
-        "https://github.com/puma/puma/blob/v6.4.0/lib/puma/const.rb",
+        "https://www.rubydoc.info/gems/puma/Puma%2FDSL:persistent_timeout",
     ),
     known(
         20.0,
@@ -124,7 +125,7 @@ pub const KNOWN: &[Known] = &[
         "Jetty",
         "idleTimeout",
         Limits::Silence,
-        "https://jetty.org/docs/",
+        "https://jetty.org/docs/jetty/12/operations-guide/modules/standard.html",
     ),
     known(
         30.0,
@@ -164,8 +165,15 @@ pub const KNOWN: &[Known] = &[
     known(
         60.0,
         "Kong",
-        "read_timeout, upstream_keepalive_idle_timeout",
+        "read_timeout, write_timeout of a service",
         Limits::Wait,
+        "https://github.com/Kong/kong/blob/master/kong/db/schema/entities/services.lua",
+    ),
+    known(
+        60.0,
+        "Kong",
+        "upstream_keepalive_idle_timeout",
+        Limits::Idle,
         "https://developer.konghq.com/gateway/configuration/",
     ),
     known(
@@ -176,18 +184,18 @@ pub const KNOWN: &[Known] = &[
         "https://httpd.apache.org/docs/2.4/mod/core.html#timeout",
     ),
     known(
-        60.0,
-        "HAProxy, as it is often set",
-        "timeout client, timeout server",
-        Limits::Silence,
-        "https://docs.haproxy.org/3.0/configuration.html#4.2-timeout%20server",
-    ),
-    known(
         65.0,
         "Node.js, newer",
         "server.keepAliveTimeout",
         Limits::Idle,
         "https://nodejs.org/api/http.html#serverkeepalivetimeout",
+    ),
+    known(
+        65.0,
+        "Puma, newer",
+        "persistent_timeout",
+        Limits::Idle,
+        "https://github.com/puma/puma/pull/3378",
     ),
     known(
         75.0,
@@ -222,21 +230,21 @@ pub const KNOWN: &[Known] = &[
         "Kestrel (ASP.NET Core)",
         "KeepAliveTimeout",
         Limits::Idle,
-        "https://learn.microsoft.com/en-us/aspnet/core/fundamentals/servers/kestrel/options",
+        "https://learn.microsoft.com/en-us/dotnet/api/microsoft.aspnetcore.server.kestrel.core.kestrelserverlimits.keepalivetimeout",
     ),
     known(
         180.0,
         "Traefik",
         "respondingTimeouts.idleTimeout",
         Limits::Idle,
-        "https://doc.traefik.io/traefik/reference/install-configuration/entrypoints/",
+        "https://doc.traefik.io/traefik/reference/static-configuration/cli/",
     ),
     known(
         240.0,
         "Azure Load Balancer",
         "idle timeout",
         Limits::Silence,
-        "https://learn.microsoft.com/en-us/azure/load-balancer/load-balancer-tcp-reset",
+        "https://learn.microsoft.com/en-us/azure/load-balancer/load-balancer-tcp-idle-timeout",
     ),
     known(
         300.0,
@@ -250,7 +258,7 @@ pub const KNOWN: &[Known] = &[
         "Caddy",
         "idle_timeout",
         Limits::Idle,
-        "https://caddyserver.com/docs/caddyfile/options#timeouts",
+        "https://caddyserver.com/docs/json/apps/http/servers/",
     ),
     known(
         350.0,
@@ -268,10 +276,17 @@ pub const KNOWN: &[Known] = &[
     ),
     known(
         350.0,
-        "AWS VPC endpoint or transit gateway",
-        "idle timeout",
+        "AWS Gateway Load Balancer",
+        "tcp.idle_timeout.seconds",
         Limits::Silence,
-        "https://docs.aws.amazon.com/vpc/latest/privatelink/create-endpoint-service.html",
+        "https://docs.aws.amazon.com/elasticloadbalancing/latest/gateway/update-idle-timeout.html",
+    ),
+    known(
+        350.0,
+        "AWS Network Firewall",
+        "TcpIdleTimeoutSeconds",
+        Limits::Silence,
+        "https://docs.aws.amazon.com/network-firewall/latest/APIReference/API_FlowTimeouts.html",
     ),
     known(
         400.0,
@@ -297,9 +312,9 @@ pub const KNOWN: &[Known] = &[
     known(
         900.0,
         "IPVS (kube-proxy)",
-        "TCP timeout",
+        "timeout of an established connection",
         Limits::Silence,
-        "https://man7.org/linux/man-pages/man8/ipvsadm.8.html",
+        "https://github.com/torvalds/linux/blob/master/net/netfilter/ipvs/ip_vs_proto_tcp.c",
     ),
     known(
         900.0,
@@ -311,9 +326,9 @@ pub const KNOWN: &[Known] = &[
     known(
         1200.0,
         "Google Cloud NAT",
-        "tcp-established-idle-timeout",
+        "tcpEstablishedIdleTimeoutSec",
         Limits::Silence,
-        "https://cloud.google.com/nat/docs/tune-nat-configuration",
+        "https://cloud.google.com/compute/docs/reference/rest/v1/routers",
     ),
     known(
         3600.0,
@@ -327,14 +342,7 @@ pub const KNOWN: &[Known] = &[
         "Cisco ASA",
         "timeout conn",
         Limits::Silence,
-        "https://www.cisco.com/c/en/us/td/docs/security/asa/asa91/configuration/firewall/asa_91_firewall_config/conns_connlimits.html",
-    ),
-    known(
-        3600.0,
-        "HAProxy, as it is often set",
-        "timeout tunnel",
-        Limits::Silence,
-        "https://docs.haproxy.org/3.0/configuration.html#4.2-timeout%20tunnel",
+        "https://www.cisco.com/c/en/us/support/docs/security/secure-firewall-asa/222075-configure-connection-timeout-for-specifi.html",
     ),
     known(
         7200.0,
@@ -348,7 +356,7 @@ pub const KNOWN: &[Known] = &[
         "kube-proxy",
         "conntrack.tcpEstablishedTimeout",
         Limits::Silence,
-        "https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/",
+        "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/",
     ),
     known(
         432_000.0,
@@ -356,6 +364,13 @@ pub const KNOWN: &[Known] = &[
         "nf_conntrack_tcp_timeout_established",
         Limits::Silence,
         "https://www.kernel.org/doc/html/latest/networking/nf_conntrack-sysctl.html",
+    ),
+    known(
+        432_000.0,
+        "AWS security groups",
+        "TcpEstablishedTimeout",
+        Limits::Silence,
+        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ConnectionTrackingConfiguration.html",
     ),
 ];
 
@@ -384,6 +399,8 @@ pub fn matching(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -391,9 +408,15 @@ mod tests {
         for pair in KNOWN.windows(2) {
             assert!(pair[0].seconds <= pair[1].seconds, "{:?}", pair[1]);
         }
+        let mut seen = BTreeSet::new();
         for known in KNOWN {
-            assert!(known.source.starts_with("https://"), "{known:?}");
+            let page = known
+                .source
+                .strip_prefix("https://")
+                .and_then(|rest| rest.split_once('/'));
+            assert!(page.is_some_and(|(host, page)| host.contains('.') && !page.is_empty()));
             assert!(known.seconds > 0.0 && !known.who.is_empty() && !known.setting.is_empty());
+            assert!(seen.insert((known.who, known.setting)), "{known:?} twice");
         }
     }
 
