@@ -183,6 +183,11 @@ fn members(
                 .push(format!("the table's {value} is not JSON: {error}")),
         }
     }
+    let evidence = event["evidence"].to_string();
+    let unsaid = one.said.iter().filter(|part| !evidence.contains(**part));
+    check
+        .wrong
+        .extend(unsaid.map(|part| format!("{part:?} is not in the evidence {evidence}")));
     check.wrong
 }
 

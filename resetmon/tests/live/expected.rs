@@ -31,6 +31,8 @@ pub(crate) struct Expected {
     pub(crate) repeat: bool,
     /// Further members: JSON pointer and value as JSON.
     pub(crate) more: &'static [(&'static str, &'static str)],
+    /// Parts of facts that the evidence has.
+    pub(crate) said: &'static [&'static str],
 }
 
 /// A process and how it must be known, by any of the words.
@@ -81,6 +83,7 @@ pub(crate) const fn sent(local: &'static str, remote: &'static str) -> Expected 
         fin_sent: false,
         repeat: false,
         more: &[],
+        said: &[],
     }
 }
 
@@ -212,5 +215,10 @@ impl Expected {
     /// With these members: JSON pointer and value as JSON.
     pub(crate) const fn with(self, more: &'static [(&'static str, &'static str)]) -> Self {
         Self { more, ..self }
+    }
+
+    /// With these parts of facts in its evidence.
+    pub(crate) const fn saying(self, said: &'static [&'static str]) -> Self {
+        Self { said, ..self }
     }
 }

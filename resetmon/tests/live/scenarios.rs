@@ -12,6 +12,7 @@ mod firewall;
 mod handshake;
 mod healthy;
 mod killed;
+mod overload;
 mod ownership;
 mod received;
 mod timers;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         evidence::SCENARIOS,
         firewall::SCENARIOS,
         undone::SCENARIOS,
+        overload::SCENARIOS,
         ownership::SCENARIOS,
         before_start::SCENARIOS,
     ]

@@ -160,7 +160,7 @@ fn refused_by_a_remote_host(scene: &Scene) -> Result<()> {
 }
 
 /// A listener of process `server` that the remote host can reach.
-fn reachable(scene: &Scene, network: &Network, backlog: i32) -> Result<(Actor, Socket)> {
+pub(super) fn reachable(scene: &Scene, network: &Network, backlog: i32) -> Result<(Actor, Socket)> {
     let server = scene.actor("server")?;
     let at = scene.family.form((network.local, 0).into());
     let (listener, _) = scene.listen(&server, "server", at, backlog)?;
