@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::kernel::pin::{self, PinDir};
+use crate::kernel::pin::{self, Directory, PinDir};
 
 /// Options of `resetmon detach`.
 #[derive(Debug, clap::Args)]
@@ -12,14 +12,20 @@ pub struct Args {
     pin_dir: PathBuf,
 }
 
-/// Removes every pin.
+/// Removes every pin, and the directory unless it is a mount point.
 ///
 /// Errors: an agent works with them, or the file system refuses.
 pub fn main(args: &Args) -> anyhow::Result<()> {
     let dir = args.pin_dir.display();
     match PinDir::open_existing(&args.pin_dir)? {
         None => println!("nothing is pinned in {dir}"),
-        Some(pins) => println!("removed {} from {dir}", pins.remove()?),
+        Some(pins) => {
+            let (removed, directory) = pins.remove()?;
+            println!("removed {removed} from {dir}");
+            if directory == Directory::MountPoint {
+                println!("{dir} is a mount point: it stays, empty");
+            }
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Every check is really made: BTF is read, every program is loaded and attached, then let go.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub struct Args {
     /// Exit with status 1 if anything is degraded
     #[arg(long)]
     strict: bool,
+    /// Where `run` would pin programs and maps, as its option of that name
+    #[arg(long, value_name = "DIR", default_value = pin::DEFAULT_DIR)]
+    pin_dir: PathBuf,
 }
 
 /// How a check ended.
@@ -80,7 +83,7 @@ pub fn main(args: &Args) -> ExitCode {
     kernel(&mut checks);
     let kernel = types(&mut checks);
     let privileged = privileges(&mut checks);
-    checks.push(pins(&PinDir::check(Path::new(pin::DEFAULT_DIR))));
+    checks.push(pins(&args.pin_dir, &PinDir::check(&args.pin_dir)));
     checks.push(nat(&conntrack::check()));
     match kernel {
         Some(kernel) if privileged => probes(&mut checks, kernel),
@@ -194,13 +197,13 @@ fn privileges(checks: &mut Vec<Check>) -> bool {
 }
 
 /// Whether `run` can leave its programs attached.
-fn pins(usable: &Result<(), PinError>) -> Check {
+fn pins(dir: &Path, usable: &Result<(), PinError>) -> Check {
     match usable {
-        Ok(()) => Check::ok("pins", "bpffs", pin::DEFAULT_DIR),
+        Ok(()) => Check::ok("pins", "bpffs", dir.display().to_string()),
         Err(error) => Check::ok("pins", "bpffs", error.to_string()).worse(
             Grade::Degraded,
             "resets between the end of one `resetmon run` and the start of the next",
-            "mount -t bpf bpf /sys/fs/bpf, or name a directory that is writable with --pin-dir",
+            "mount -t bpf bpf /sys/fs/bpf, or name a directory on one that is writable with --pin-dir",
         ),
     }
 }
@@ -468,8 +471,10 @@ mod tests {
 
     #[test]
     fn a_bpffs_that_is_missing_degrades() {
-        assert_eq!(pins(&Ok(())).grade, Grade::Ok);
-        let check = pins(&Err(PinError::NotBpffs(pin::DEFAULT_DIR.into())));
+        let dir = Path::new("/pins");
+        let check = pins(dir, &Ok(()));
+        assert_eq!((check.grade, &*check.found), (Grade::Ok, "/pins"));
+        let check = pins(dir, &Err(PinError::NotBpffs(dir.into())));
         assert_eq!(check.grade, Grade::Degraded);
         assert!(check.found.contains("not on a bpffs"), "{check:?}");
     }

@@ -178,12 +178,25 @@ impl PinDir {
         Ok(removed)
     }
 
-    /// Removes everything, the directory too.
-    pub fn remove(self) -> Result<Removed, PinError> {
+    /// Removes everything, the directory too unless something is mounted on it, as in a pod.
+    pub fn remove(self) -> Result<(Removed, Directory), PinError> {
         let removed = self.remove_others(None)?;
-        fs::remove_dir(&self.root).map_err(refused("removed", &self.root))?;
-        Ok(removed)
+        let directory = match fs::remove_dir(&self.root) {
+            Ok(()) => Directory::Removed,
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => Directory::MountPoint,
+            Err(error) => return Err(refused("removed", &self.root)(error)),
+        };
+        Ok((removed, directory))
     }
+}
+
+/// What became of the pin directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// It is gone.
+    Removed,
+    /// It is empty, and stays because it is a mount point.
+    MountPoint,
 }
 
 /// What was unpinned; programs are detached by it.
@@ -424,7 +437,8 @@ mod tests {
         let again = PinDir::lock(dir.path())
             .expect("free again")
             .expect("there");
-        again.remove().expect("empty");
+        let (removed, directory) = again.remove().expect("empty");
+        assert!(removed.is_empty() && directory == Directory::Removed);
         assert!(PinDir::lock(dir.path()).expect("no error").is_none());
     }
 
@@ -446,7 +460,8 @@ mod tests {
         let removed = pins.remove_others(Some(&kept)).expect("removed");
         assert_eq!(removed.to_string(), "1 probes (accept) and 2 maps");
         assert_eq!(pins.sets().expect("listed"), [kept]);
-        assert!(!pins.remove().expect("removed").is_empty());
+        let (removed, _) = pins.remove().expect("removed");
+        assert!(!removed.is_empty());
         assert!(!dir.path().exists());
     }
 }

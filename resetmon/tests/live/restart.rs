@@ -47,6 +47,12 @@ pub(crate) static TESTS: &[Whole] = &[
         run: detach,
     },
     Whole {
+        name: "detach_leaves_a_mount_point",
+        programs: &["mount", "umount"],
+        natively: false,
+        run: detach_in_a_pod,
+    },
+    Whole {
         name: "without_bpffs",
         programs: &[],
         natively: false,
@@ -345,6 +351,30 @@ fn detach() -> Result<()> {
         again.status.success() && said.contains("nothing is pinned"),
         "{said}"
     );
+    Ok(())
+}
+
+/// The directory is a mount of its own, as a pod has it.
+fn detach_in_a_pod() -> Result<()> {
+    let place = Place::new()?;
+    fs::create_dir(place.pins())?;
+    let mount = |words: &[&str]| run(Command::new("mount").args(words).arg(place.pins()));
+    mount(&["--bind", &place.pins().display().to_string()])?;
+    let outcome = (|| {
+        let mut agent = place.start("agent", CONFIG)?;
+        agent.stop()?;
+        place.detach()
+    })();
+    let left = fs::read_dir(place.pins())?.count();
+    run(Command::new("umount").arg(place.pins()))?;
+    let removed = outcome?;
+    let said = String::from_utf8_lossy(&removed.stdout);
+    ensure!(
+        removed.status.success() && said.contains("removed ") && said.contains("mount point"),
+        "{said}{}",
+        String::from_utf8_lossy(&removed.stderr)
+    );
+    ensure!(left == 0, "{left} sets are left");
     Ok(())
 }
 
