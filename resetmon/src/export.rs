@@ -7,6 +7,7 @@ pub mod json;
 pub mod lines;
 pub mod metrics;
 pub mod pcapng;
+pub mod process;
 pub mod report;
 pub mod rotating;
 pub mod terminal;

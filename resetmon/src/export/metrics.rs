@@ -16,6 +16,7 @@ use prometheus_client::metrics::exemplar::CounterWithExemplar;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::facts::idle;
+use super::process::Usage;
 use crate::event::{Context, Event};
 use crate::failure::Failure;
 use crate::kernel::observation::Direction;
@@ -93,6 +94,7 @@ struct State {
     unaccounted: Option<i64>,
     recursion: BTreeMap<&'static str, KernelTotal>,
     malformed: u64,
+    process: Option<Usage>,
 }
 
 /// A total kept elsewhere, as a counter that only grows.
@@ -143,6 +145,7 @@ impl Metrics {
                 unaccounted: None,
                 recursion: BTreeMap::new(),
                 malformed: 0,
+                process: None,
             })),
         }
     }
@@ -257,6 +260,11 @@ impl Metrics {
     pub fn set_recursion_misses(&self, probe: &'static str, total: u64) {
         let mut state = self.state();
         state.recursion.entry(probe).or_default().advance(total);
+    }
+
+    /// Takes over what this process uses.
+    pub fn set_process(&self, usage: Usage) {
+        self.state().process = Some(usage);
     }
 
     /// Appends the page in `format`.

@@ -10,6 +10,7 @@ use crate::cli::gateways::Gateways;
 use crate::export::http::{GatewayStatus, Pages, ProbeStatus, StatusPage};
 use crate::export::lines::LineWriter;
 use crate::export::metrics::{Format, Metrics};
+use crate::export::process::Usage;
 use crate::kernel::attach::Attached;
 use crate::kernel::probes::{Outcome, Verdict};
 use crate::kernel::refusals::Refusals;
@@ -157,6 +158,10 @@ impl Pages for AgentPages {
             }
             Some(Err(error)) => tracing::warn!("refused resets cannot be read: {error}"),
             None => {}
+        }
+        match Usage::read() {
+            Ok(usage) => self.metrics.set_process(usage),
+            Err(error) => tracing::debug!("{error}"),
         }
         let mut page = String::new();
         if let Err(error) = self.metrics.encode(format, &mut page) {

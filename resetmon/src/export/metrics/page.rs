@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::bounded::Bounded;
 use super::labels::Labels;
 use super::{ExemplarLabels, State, lock};
+use crate::export::process::Usage;
 use crate::version;
 
 /// How the page is written.
@@ -157,7 +158,63 @@ impl Writer<'_> {
             families.map(|(family, _, folded)| ([("family", family)], folded)),
         )?;
         self.probes(state)?;
+        if let Some(usage) = &state.process {
+            self.process(usage)?;
+        }
         self.build_info()
+    }
+
+    /// The names are those of Prometheus' client libraries.
+    fn process(&mut self, usage: &Usage) -> std::fmt::Result {
+        let format = self.format;
+        self.counter(
+            "process_cpu_seconds",
+            "User and system time spent by the agent, in seconds",
+            |mut encoder| match format {
+                Format::Text => encoder.encode_gauge(&usage.cpu_seconds),
+                Format::OpenMetrics => {
+                    encoder.encode_counter::<NoLabelSet, _, u64>(&usage.cpu_seconds, None)
+                }
+            },
+        )?;
+        self.encoder
+            .encode_descriptor(
+                "process_start_time_seconds",
+                "Start of the agent, in seconds since the Unix epoch",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&usage.start_time_seconds)?;
+        let gauges = [
+            (
+                "process_resident_memory_bytes",
+                "Memory of the agent that is in RAM, in bytes",
+                Some(usage.resident_bytes),
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Address space of the agent, in bytes",
+                Some(usage.virtual_bytes),
+            ),
+            (
+                "process_open_fds",
+                "File descriptors that the agent has open",
+                usage.open_fds,
+            ),
+            (
+                "process_max_fds",
+                "Most file descriptors that the agent may have open",
+                usage.max_fds,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                self.encoder
+                    .encode_descriptor(name, help, None, MetricType::Gauge)?
+                    .encode_gauge(&value)?;
+            }
+        }
+        Ok(())
     }
 
     /// The descriptor of a counter, named as the format wants it.

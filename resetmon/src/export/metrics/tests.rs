@@ -428,3 +428,40 @@ fn the_kernels_count_and_the_difference() {
         }
     }
 }
+
+#[test]
+fn the_process_is_named_as_client_libraries_do() {
+    let metrics = Metrics::new(Limits::default());
+    assert!(!page(&metrics, Format::Text).contains("process_cpu"));
+    metrics.set_process(Usage {
+        cpu_seconds: 1.25,
+        start_time_seconds: 1_741_064_767.5,
+        resident_bytes: 20_000_000,
+        virtual_bytes: 90_000_000,
+        open_fds: Some(42),
+        max_fds: None,
+    });
+    for format in [Format::Text, Format::OpenMetrics] {
+        let page = page(&metrics, format);
+        for (name, value) in [
+            ("process_cpu_seconds_total", 1.25),
+            ("process_start_time_seconds", 1_741_064_767.5),
+            ("process_resident_memory_bytes", 2e7),
+            ("process_virtual_memory_bytes", 9e7),
+            ("process_open_fds", 42.0),
+        ] {
+            assert_eq!(
+                samples(&page, name),
+                [(String::new(), value)],
+                "{name}: {page}"
+            );
+        }
+        // No limit is no number.
+        assert!(!page.contains("process_max_fds"), "{page}");
+        let family = match format {
+            Format::Text => "# TYPE process_cpu_seconds_total counter\n",
+            Format::OpenMetrics => "# TYPE process_cpu_seconds counter\n",
+        };
+        assert!(page.contains(family), "{page}");
+    }
+}
