@@ -29,50 +29,100 @@ fn json(from: &Path) -> Value {
     serde_json::from_slice(&output.stdout).expect("the report is JSON")
 }
 
-/// Cause, upstream or port, and advice of each finding.
-fn findings(report: &Value) -> Vec<(String, String, String)> {
+/// Gateway, upstream or port, cause or failure, how often, and advice of each finding.
+fn findings(report: &Value) -> Vec<(String, String, String, u64, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings = report["findings"].as_array().expect("a list");
     findings
         .iter()
         .map(|finding| {
             let place = &finding["place"];
-            let place = place["upstream"]
-                .as_str()
-                .map_or_else(|| place["port"].to_string(), str::to_owned);
-            let advice: Vec<&str> = finding["advice"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            let cause = finding["cause"].as_str().unwrap_or_default().to_owned();
-            (cause, place, advice.join(" "))
+            let at = match &place["upstream"] {
+                Value::Null => place["port"].to_string(),
+                upstream => text(upstream),
+            };
+            let what = match &finding["cause"] {
+                Value::Null => text(&finding["failure"]),
+                cause => text(cause),
+            };
+            let advice = finding["advice"].as_array().expect("a list");
+            let advice: Vec<&str> = advice.iter().filter_map(Value::as_str).collect();
+            let events = finding["events"].as_u64().expect("a number");
+            (text(&place["gateway"]), at, what, events, advice.join(" "))
         })
         .collect()
 }
 
-/// Recorded on a machine where nginx had six upstreams with six faults, while one client left in the
-/// middle of answers and one met keep-alive races.
+/// Recorded on a machine where nginx had six upstreams with six faults and HAProxy two, while one
+/// client left in the middle of answers, one met keep-alive races and one a closed port: each
+/// eight times, and the end of a worker with six requests under way.
 #[test]
 fn a_recorded_run_of_faults_is_told_fault_by_fault() {
     let report = json(&fixture("faults.jsonl"));
     let found = findings(&report);
-    for (cause, place, advice) in [
-        ("aborted_mid_response", "mid", "SO_LINGER"),
-        ("aborted_before_response", "before", "SO_LINGER"),
-        ("refused", "down", "readiness probe"),
-        ("refused", "19050", ""),
-        ("timewait", "late", "timeouts fit"),
-        ("keepalive_race", "19007", "before 2 s have passed"),
-        ("client_canceled", "18080", "client's timeout"),
-    ] {
-        let same = |(a, b, text): &&(String, String, String)| {
-            (a.as_str(), b.as_str()) == (cause, place) && (advice.is_empty() || !text.is_empty())
+    let expected = [
+        ("nginx", "kill", "aborted_before_response", 6, "SIGKILL"),
+        ("nginx", "mid", "aborted_mid_response", 8, "drop the option"),
+        (
+            "nginx",
+            "before",
+            "aborted_before_response",
+            8,
+            "drop the option",
+        ),
+        ("nginx", "down", "refused", 8, "readiness probe"),
+        ("nginx", "empty", "empty_response", 8, ""),
+        ("nginx", "late", "canceled", 8, "proxy_read_timeout"),
+        ("nginx", "18080", "client_canceled", 8, "client's timeout"),
+        (
+            "haproxy",
+            "mid",
+            "aborted_mid_response",
+            8,
+            "drop the option",
+        ),
+        (
+            "haproxy",
+            "before",
+            "aborted_before_response",
+            8,
+            "drop the option",
+        ),
+        ("", "19007", "keepalive_race", 8, "before 2 s have passed"),
+        ("", "19050", "refused", 8, "readiness probe"),
+    ];
+    for (gateway, at, what, events, advice) in expected {
+        let same = |(a, b, c, n, text): &&(String, String, String, u64, String)| {
+            (a.as_str(), b.as_str(), c.as_str(), *n) == (gateway, at, what, events)
+                && text.contains(advice)
+                && !text.is_empty()
         };
         assert!(
             found.iter().any(|finding| same(&finding)),
-            "{cause} {place}: {found:#?}"
+            "{gateway} {at} {what}: {found:#?}"
         );
+    }
+    assert_eq!(found.len(), expected.len(), "more is told: {found:#?}");
+    // Every connection between two processes of that machine has two ends, and is one event.
+    assert!(
+        report["totals"]["both_ends"].as_u64() > Some(80),
+        "{report}"
+    );
+}
+
+/// The fixture is of this version's layout: it has the keys that lines have.
+#[test]
+fn the_fixture_has_the_keys_of_today() {
+    let text = std::fs::read_to_string(fixture("faults.jsonl")).expect("the fixture");
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect();
+    for key in ["event", "evidence", "tick_s", "peer"] {
+        assert!(events.iter().all(|event| !event[key].is_null()), "{key}");
+    }
+    for key in ["failure", "twin", "propagated_from", "unanswered"] {
+        assert!(events.iter().any(|event| !event[key].is_null()), "{key}");
     }
 }
 
