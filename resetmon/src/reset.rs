@@ -137,6 +137,9 @@ pub struct Twin {
     pub cause: Cause,
     /// The fact that decided this.
     pub fact: Option<String>,
+    /// The sender had all that it wanted and nothing was left to pass: its reset broke nothing, whatever
+    /// its receiver knew of that.
+    pub is_settled: bool,
 }
 
 impl Twin {

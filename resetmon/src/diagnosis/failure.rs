@@ -10,10 +10,12 @@ use gateway_ebpf_common::event::{
     CLOSE_NOTIFY, CONNECT_PATIENCE_NS, FIRST_REQUEST, LATER_REQUEST, MANY_SEGMENTS,
 };
 
-use super::cause::LONG_SILENCE;
 use super::cause::evidence::{bytes, how, span, ticks, who};
+use super::cause::{LONG_SILENCE, is_farewell};
 use crate::kernel::names;
-use crate::kernel::observation::{Ended, Failed, Observation, Role, Shape, TcpState, Vitals};
+use crate::kernel::observation::{
+    Direction, Ended, Failed, Observation, Role, Shape, TcpState, Vitals,
+};
 use crate::reset::{Cause, Evidence, FailureKind, Reset};
 use crate::text::counted;
 
@@ -211,6 +213,10 @@ impl Reset {
         if self.repeat_of.is_some() || cause.benign() {
             return None;
         }
+        // A client that resets has acknowledged in the same packet, which we cannot have seen.
+        if self.twin.as_ref().is_some_and(|twin| twin.is_settled) {
+            return None;
+        }
         let carried = |vitals: &Vitals| vitals.bytes_received > 0 || vitals.bytes_sent > 0;
         let unused = o.shape == Shape::Full && !o.vitals.as_ref().is_none_or(carried);
         match cause {
@@ -223,15 +229,42 @@ impl Reset {
             // A health check that connects and resets, seen from either end.
             Cause::LingerAbort if o.role == Some(Role::Client) && unused => None,
             Cause::AbortedDuringSetup if o.role == Some(Role::Server) && unused => None,
+            // Everything sent was taken and everything that came was read: by its counters a kept
+            // connection that is no longer wanted.
+            Cause::LingerAbort | Cause::ClientCanceled if is_settled(o) => None,
+            Cause::DataAfterClose | Cause::Timewait
+                if o.trigger
+                    .is_some_and(|packet| is_farewell(packet.len.into())) =>
+            {
+                None
+            }
             // The peer's farewell was not read, but it was one.
             Cause::ClosedWithUnreadData
                 if o.vitals
                     .as_ref()
-                    .is_some_and(|vitals| CLOSE_NOTIFY.contains(&vitals.unread)) =>
+                    .is_some_and(|vitals| is_farewell(vitals.unread)) =>
             {
                 None
             }
             _ => Some(FailureKind::Reset),
         }
     }
+}
+
+/// An answer was the last to pass, and nothing was left of it on either way: to send, to be
+/// acknowledged, to read. A server that aborts must have seen the client's FIN besides: else it is the
+/// next request that it does not wait for.
+fn is_settled(o: &Observation) -> bool {
+    let (Some(vitals), Some(input), Some(output)) =
+        (o.vitals.as_ref(), o.since_data_in, o.since_data_out)
+    else {
+        return false;
+    };
+    let answered = match o.role {
+        Some(Role::Client) => vitals.bytes_received > 0 && input <= output,
+        Some(Role::Server) => vitals.bytes_sent > 0 && output <= input,
+        None => false,
+    };
+    let server_aborts = o.role == Some(Role::Server) && o.direction == Direction::Sent;
+    answered && vitals.unacked == 0 && vitals.unread == 0 && (!server_aborts || o.fin_received)
 }

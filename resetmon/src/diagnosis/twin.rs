@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::kernel::observation::{Direction, Observation, Role, Shape};
-use crate::reset::{Reset, Twin};
+use crate::reset::{Cause, Reset, Twin};
 
 mod verdict;
 
@@ -246,6 +246,8 @@ impl Sent {
                 owner: reset.owner.clone().or_else(|| reset.closer.clone()),
                 cause: reset.diagnosis.cause,
                 fact: reset.diagnosis.evidence.deciding().map(str::to_owned),
+                is_settled: reset.diagnosis.cause == Cause::LingerAbort
+                    && reset.failure().is_none(),
             },
         })
     }

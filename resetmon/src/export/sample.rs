@@ -99,6 +99,7 @@ pub(crate) fn twin() -> Twin {
         }),
         cause: Cause::ClosedWithUnreadData,
         fact: Some("closed with 12 bytes unread".to_owned()),
+        is_settled: false,
     }
 }
 

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::evidence::{bytes, span, ticks};
-use super::{CLOSE_NOTIFY, LONG_SILENCE};
+use super::{CLOSE_NOTIFY, LONG_SILENCE, is_farewell};
 use crate::kernel::observation::{Observation, Role, TcpState, Vitals};
 use crate::reset::{Cause, Evidence};
 
@@ -145,6 +145,9 @@ impl Exchange<'_> {
                 Cause::ResetAfterClose,
                 "but we no longer waited for an answer",
             ),
+            Some(Role::Server) if self.o.fin_received && self.vitals.bytes_received == 0 => {
+                Self::asked_nothing(e)
+            }
             Some(Role::Server) => e.so(
                 Cause::ClientCanceled,
                 "the client did not take the rest of the answer",
@@ -230,12 +233,17 @@ impl Exchange<'_> {
     }
 
     /// Payload of ours that the RST may have destroyed once closing has begun: a TLS
-    /// `close_notify` alone is no loss.
+    /// `close_notify` or alert alone is no loss.
     fn at_stake(&self, e: &mut Evidence) -> u32 {
         let unacked = self.vitals.unacked;
-        if CLOSE_NOTIFY.contains(&unacked) {
+        if is_farewell(unacked) {
             e.say(format!(
-                "the {unacked} unacknowledged bytes have the size of a TLS close_notify"
+                "the {unacked} unacknowledged bytes have the size of a TLS {}",
+                if CLOSE_NOTIFY.contains(&unacked) {
+                    "close_notify"
+                } else {
+                    "alert"
+                }
             ));
             0
         } else {

@@ -350,6 +350,7 @@ fn what_a_reset_says_of_its_connection() {
     let used = || exchange((900, 600), (10, 10), 0);
     let unused = || sent(TcpState::Close);
     let server = |o: Observation| set(o, |o| o.role = Some(Role::Server));
+    let late = |bytes| set(server(used()), |o| o.trigger = Some(packet(16, bytes)));
     let unread = |bytes| set(used(), |o| o.vitals.as_mut().unwrap().unread = bytes);
     let table = vec![
         ("refused", reset(received(TcpState::SynSent)), Some(Refused)),
@@ -381,6 +382,21 @@ fn what_a_reset_says_of_its_connection() {
             Some(Reset),
         ),
         (
+            "an alert too late for a server",
+            of_cause(Cause::DataAfterClose, late(7)),
+            None,
+        ),
+        (
+            "a close_notify too late for a server",
+            of_cause(Cause::Timewait, late(24)),
+            None,
+        ),
+        (
+            "a few bytes too late for a server",
+            of_cause(Cause::DataAfterClose, late(8)),
+            Some(Reset),
+        ),
+        (
             "to a client's TIME_WAIT",
             of_cause(Cause::Timewait, used()),
             None,
@@ -391,7 +407,11 @@ fn what_a_reset_says_of_its_connection() {
             Some(Reset),
         ),
         ("health check", of_cause(Cause::LingerAbort, unused()), None),
-        ("abort", of_cause(Cause::LingerAbort, used()), Some(Reset)),
+        (
+            "abort of a request",
+            of_cause(Cause::LingerAbort, exchange((900, 600), (90, 10), 0)),
+            Some(Reset),
+        ),
         (
             "server aborts",
             of_cause(Cause::LingerAbort, server(unused())),
@@ -432,4 +452,63 @@ fn what_a_reset_says_of_its_connection() {
         assert_eq!(repeat.failure(), None, "{name}, again");
         assert!(Event::Reset(repeat).into_reset().is_some());
     }
+}
+
+#[test]
+fn whoever_resets_what_is_settled_breaks_nothing() {
+    type Change = fn(&mut Observation);
+    let client = |input, output| {
+        let o = exchange((900, 600), (input, output), 0);
+        set(o, |o| o.direction = Direction::Sent)
+    };
+    let server = |input, output| {
+        set(client(input, output), |o| {
+            o.role = Some(Role::Server);
+            o.fin_received = true;
+        })
+    };
+    let received = |o: Observation| set(o, |o| o.direction = Direction::Received);
+    let (aborts, canceled) = (Cause::LingerAbort, Cause::ClientCanceled);
+    let settled = [
+        ("a client has its answer", aborts, client(10, 90)),
+        ("in one tick", aborts, client(10, 10)),
+        ("a server after the client's FIN", aborts, server(90, 10)),
+        ("the client of a server", canceled, received(server(90, 10))),
+    ];
+    let near: [(&str, Change); 4] = [
+        ("unread", |o| o.vitals.as_mut().unwrap().unread = 1),
+        ("not acknowledged", |o| {
+            o.vitals.as_mut().unwrap().unacked = 1
+        }),
+        ("not known who", |o| o.role = None),
+        ("a request was last", |o| {
+            let (input, output) = match o.role {
+                Some(Role::Server) => (ms(5), ms(9)),
+                _ => (ms(9), ms(5)),
+            };
+            (o.since_data_in, o.since_data_out) = (Some(input), Some(output));
+        }),
+    ];
+    for (name, cause, o) in settled {
+        assert_eq!(of_cause(cause, o.clone()).failure(), None, "{name}");
+        for (what, change) in near {
+            let failure = of_cause(cause, set(o.clone(), change)).failure();
+            assert_eq!(failure, Some(FailureKind::Reset), "{name}, {what}");
+        }
+    }
+    let open = set(server(90, 10), |o| o.fin_received = false);
+    assert_eq!(
+        of_cause(aborts, open.clone()).failure(),
+        Some(FailureKind::Reset),
+        "a server with the connection open"
+    );
+    assert_eq!(of_cause(canceled, received(open)).failure(), None);
+    let silent = set(received(server(90, 10)), |o| {
+        o.vitals.as_mut().unwrap().bytes_sent = 0;
+    });
+    assert_eq!(
+        of_cause(canceled, silent).failure(),
+        Some(FailureKind::Reset),
+        "nothing was answered"
+    );
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::fixture::{self, ms, no_socket, packet, set};
 use crate::kernel::observation::{Hook, KnownBy, RstPacket, TcpState};
-use crate::reset::{Cause, Owner, Process, ResetId};
+use crate::reset::{Cause, FailureKind, Owner, Process, ResetId};
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -332,4 +332,30 @@ fn memory_is_bounded_and_nothing_is_lost() {
     let end = changed(received(0), |o| o.time += WINDOW + ms(1));
     twins.push(end, &mut out);
     assert_eq!((twins.order.len(), twins.sent.len()), (0, 0));
+}
+
+#[test]
+fn a_client_that_had_its_answer_breaks_nothing() {
+    let aborting = |answer: u64| {
+        let o = set(sent(1).observation, |o| {
+            o.role = Some(Role::Client);
+            (o.since_data_in, o.since_data_out) = (Some(ms(0)), Some(ms(1)));
+            let vitals = o.vitals.as_mut().unwrap();
+            (vitals.bytes_sent, vitals.bytes_received) = (20, answer);
+        });
+        reset(1, o)
+    };
+    // It does not know that its answer has arrived.
+    let robbed = set(received(2).observation, |o| {
+        o.role = Some(Role::Server);
+        (o.since_data_in, o.since_data_out) = (Some(ms(1)), Some(ms(0)));
+        let vitals = o.vitals.as_mut().unwrap();
+        (vitals.bytes_received, vitals.bytes_sent, vitals.unacked) = (20, 144, 144);
+    });
+    for (answer, expected) in [(144, None), (0, Some(FailureKind::Reset))] {
+        let out = run(vec![aborting(answer), reset(2, robbed.clone())]);
+        assert!(out[1].twin.is_some(), "{out:?}");
+        assert_eq!(out[1].diagnosis.cause, Cause::ClientCanceled);
+        assert_eq!(out[1].failure(), expected, "{answer} bytes of answer");
+    }
 }

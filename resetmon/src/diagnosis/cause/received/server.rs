@@ -11,6 +11,9 @@ impl Exchange<'_> {
     /// Established or half-closed by one end, payload has passed.
     pub(super) fn server(&self, e: &mut Evidence) -> Cause {
         let (o, vitals) = (self.o, self.vitals);
+        if vitals.bytes_received == 0 && o.fin_received {
+            return Self::asked_nothing(e);
+        }
         if vitals.bytes_received == 0 {
             return e.so(
                 Cause::AbortedDuringSetup,
@@ -67,5 +70,13 @@ impl Exchange<'_> {
             }
             Last::NotKnown => e.so(Cause::Unknown, "when data last moved is not known"),
         }
+    }
+
+    /// A health check that connects and closes: what we say to it is lost on nobody.
+    pub(super) fn asked_nothing(e: &mut Evidence) -> Cause {
+        e.so(
+            Cause::ResetAfterClose,
+            "the client had closed without having sent anything",
+        )
     }
 }

@@ -1,6 +1,6 @@
 use crate::diagnosis::fixture::{Traffic, expect, set};
 use crate::kernel::observation::{Role, TcpState};
-use crate::reset::Cause::{ClientCanceled, ResetAfterClose, Unknown};
+use crate::reset::Cause::{AbortedDuringSetup, ClientCanceled, ResetAfterClose, Unknown};
 
 const SERVER: Option<Role> = Some(Role::Server);
 
@@ -48,6 +48,24 @@ fn server_exchanges() {
             TcpState::CloseWait,
             Traffic::new((50, 900), (75_000, 4), 900),
             ClientCanceled,
+        ),
+        (
+            "closed without a word, answered all the same",
+            TcpState::CloseWait,
+            Traffic::new((0, 209), (40, 4), 209),
+            ResetAfterClose,
+        ),
+        (
+            "the same, closed by us too",
+            TcpState::LastAck,
+            Traffic::new((0, 209), (40, 4), 209),
+            ResetAfterClose,
+        ),
+        (
+            "greeted and gone",
+            TcpState::Established,
+            Traffic::new((0, 209), (40, 4), 209),
+            AbortedDuringSetup,
         ),
         (
             "closed, close_notify",
