@@ -13,6 +13,7 @@ pub mod detach;
 pub mod doctor;
 mod gateways;
 mod live;
+mod log;
 pub mod record;
 pub mod report;
 mod rounds;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod selection;
 pub mod session;
 pub mod signals;
+mod tty;
 pub mod watch;
 
 /// Every TCP reset on a node, explained: who sent it, whose process, which peer, which gateway
@@ -41,6 +43,11 @@ enum Command {
     /// Run the agent: metrics over HTTP, JSON lines of resets on request
     Run(run::Args),
     /// Show resets as they happen
+    ///
+    /// On a terminal this is a full-screen view: events and what they amount to by route, process,
+    /// peer and cause, filtered and sorted while they come, each with its evidence and advice. ?
+    /// shows the keys, q ends. It keeps the last 2000 events and goes on counting. In a pipe, and
+    /// with --plain, each event is a row and lines that say why.
     Watch(watch::Args),
     /// Watch for a while, or read saved events, then say what is wrong and what to change
     ///
@@ -179,7 +186,7 @@ fn init_log(cli: &Cli) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| log::Diagnostics)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(level.is_some_and(|level| level > tracing::Level::INFO))
         .init();

@@ -11,6 +11,7 @@ pub mod process;
 pub mod report;
 pub mod rotating;
 pub mod terminal;
+pub mod view;
 
 mod facts;
 #[cfg(test)]

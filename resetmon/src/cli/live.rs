@@ -11,6 +11,7 @@ use super::CaptureArgs;
 use super::gateways::Gateways;
 use super::session::{self, COUNTERS, TIMER};
 use super::signals::{Request, Signals};
+use super::tty::{Input, Inputs};
 use crate::config::Config;
 use crate::event::Event;
 use crate::kernel::attach::Attached;
@@ -26,8 +27,16 @@ use crate::ticks::Ticks;
 pub(super) trait Viewer {
     /// A finished event.
     fn show(&mut self, event: &Event);
+    /// So many events were too many to be handed over.
+    fn lose(&mut self, _count: u64) {}
+    /// Something was done at the terminal.
+    fn input(&mut self, _input: Input) {}
     /// Nothing more has come for now; called at least once a second.
     fn pause(&mut self) {}
+    /// When it wants the next pause, if that is to be soon.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
     /// False once nobody is interested any more.
     fn wants_more(&self) -> bool {
         true
@@ -89,27 +98,41 @@ impl Live {
         viewer: &mut impl Viewer,
         limit: Option<Duration>,
     ) -> anyhow::Result<()> {
+        self.run_with(viewer, limit, Inputs::none()).await
+    }
+
+    /// The same with what is done at the terminal meanwhile; ends too when that hangs up.
+    pub(super) async fn run_with(
+        &mut self,
+        viewer: &mut impl Viewer,
+        limit: Option<Duration>,
+        mut inputs: Inputs,
+    ) -> anyhow::Result<()> {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.gateways
             .first_look(&self.config, &mut self.pipeline)
             .await;
         while viewer.wants_more() {
-            let ended = async {
-                match end {
-                    Some(end) => tokio::time::sleep_until(end).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = viewer.due();
             tokio::select! {
                 request = self.signals.next() => match request {
                     Request::Stop => break,
+                    Request::Reload if inputs.hung_up() => break,
                     Request::Reload => {
                         let path = self.config_path.as_deref();
                         session::reload(path, &mut self.config, &mut self.pipeline);
                         self.gateways.reload(&self.pipeline);
                     }
                 },
-                () = ended => break,
+                () = until(end) => break,
+                () = until(due) => viewer.pause(),
+                input = inputs.next() => {
+                    viewer.input(input);
+                    while let Some(input) = inputs.at_hand() {
+                        viewer.input(input);
+                    }
+                    viewer.pause();
+                }
                 tick = self.look.tick() => {
                     tick.context(TIMER)?;
                     self.collect(viewer)?;
@@ -131,7 +154,9 @@ impl Live {
 
     fn collect(&mut self, viewer: &mut impl Viewer) -> anyhow::Result<()> {
         let bare = &mut self.bare;
+        let mut lost = 0;
         let count = |kind, packets| {
+            lost = u64::saturating_add(lost, packets);
             for (of, sum) in bare.iter_mut() {
                 if *of == kind {
                     *sum = u64::saturating_add(*sum, packets);
@@ -141,6 +166,9 @@ impl Live {
         self.overflow
             .collect(&mut self.pipeline, |event| viewer.show(&event), count)
             .context(COUNTERS)?;
+        if lost > 0 {
+            viewer.lose(lost);
+        }
         viewer.pause();
         Ok(())
     }
@@ -163,6 +191,14 @@ impl Live {
     /// What makes events of records.
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -74,6 +74,11 @@ impl Selection {
         }
     }
 
+    /// The filter, and whether connections that failed without a reset are wanted too.
+    pub(super) fn into_parts(self) -> (Filter, bool) {
+        (self.filter, self.failures)
+    }
+
     /// Whether this event is among them.
     pub(super) fn has(&self, event: &Event) -> bool {
         let wanted = self.failures || matches!(event, Event::Reset(_));

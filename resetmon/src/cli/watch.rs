@@ -1,4 +1,4 @@
-//! `resetmon watch`: live resets in a terminal or a pipe.
+//! `resetmon watch`: live resets, full-screen in a terminal, as lines in a pipe.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,14 @@ use anyhow::Context as _;
 
 use super::live::{Live, Viewer, counted_of};
 use super::selection::{Selection, SelectionArgs};
+use super::tty::Inputs;
 use super::{CaptureArgs, session};
 use crate::event::Event;
 use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
+use screen::FullScreen;
+
+mod screen;
 
 /// Options of `resetmon watch`.
 #[derive(Debug, clap::Args)]
@@ -21,27 +25,53 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Lines on a terminal too, not the full-screen view
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+
     #[command(flatten)]
     selection: SelectionArgs,
 }
 
-/// Watches until SIGTERM, SIGINT, or until nobody reads standard output any more.
+/// Watches until SIGTERM, SIGINT, a key that ends the view, or until nobody reads standard output
+/// any more.
 pub fn main(args: Args) -> anyhow::Result<()> {
     session::block_on(watch(args))
 }
 
 async fn watch(args: Args) -> anyhow::Result<()> {
     let mut live = Live::start(&args.capture)?;
+    if !args.plain && !args.json && screen::is_possible() {
+        let ended = full_screen(&args, &mut live).await;
+        warn_of_lost(&live);
+        return ended;
+    }
     let mut screen = Screen::new(&args);
     tracing::info!("ready: watching for resets, Ctrl-C ends");
     screen.header();
     live.run(&mut screen, None).await?;
+    warn_of_lost(&live);
+    drop(live);
+    screen.end()
+}
+
+async fn full_screen(args: &Args, live: &mut Live) -> anyhow::Result<()> {
+    const TERMINAL: &str = "the terminal cannot be used; --plain shows lines";
+    let verdict = live.attached().verdict();
+    let (filter, failures) = Selection::new(&args.selection).into_parts();
+    let screen = FullScreen::new(filter, failures, &verdict);
+    let mut screen = screen.context(TERMINAL)?;
+    let inputs = Inputs::start().context(TERMINAL)?;
+    let ended = live.run_with(&mut screen, None, inputs).await;
+    screen.end().context(TERMINAL)?;
+    ended
+}
+
+fn warn_of_lost(live: &Live) {
     for (kind, packets) in live.lost() {
         let lost = counted_of(kind, packets);
         tracing::warn!("there was no time to show {lost}");
     }
-    drop(live);
-    screen.end()
 }
 
 /// Where the lines go.

@@ -68,6 +68,24 @@ pub enum FilterError {
         .0.escape_debug()
     )]
     Address(String),
+    /// A condition that there is not.
+    #[error(
+        "`{}` is not a condition: use direction, process, pid, port, peer, cause, failure, route \
+         or netns",
+        .0.escape_debug()
+    )]
+    Condition(String),
+    /// A condition that says nothing.
+    #[error("{0}= has no value")]
+    Value(&'static str),
+    /// Not a number, or too large a one.
+    #[error("{name}=`{}` is not a number that is possible there", .value.escape_debug())]
+    Number {
+        /// Of the condition.
+        name: &'static str,
+        /// As written.
+        value: String,
+    },
     /// An address with a port.
     #[error("`{}` has a port: give the address alone, and the port with --port", .0.escape_debug())]
     Port(String),
@@ -83,6 +101,43 @@ pub enum FilterError {
 }
 
 impl Filter {
+    /// Sets the condition of this name, which is that of the option of `resetmon watch`.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), FilterError> {
+        const NAMES: [&str; 9] = [
+            "direction",
+            "process",
+            "pid",
+            "port",
+            "peer",
+            "cause",
+            "failure",
+            "route",
+            "netns",
+        ];
+        let Some(name) = NAMES.into_iter().find(|known| *known == name) else {
+            return Err(FilterError::Condition(name.to_owned()));
+        };
+        if value.is_empty() {
+            return Err(FilterError::Value(name));
+        }
+        let number = || FilterError::Number {
+            name,
+            value: value.to_owned(),
+        };
+        match name {
+            "direction" => self.direction = Some(direction(value)?),
+            "process" => self.process = Some(value.to_owned()),
+            "pid" => self.pid = Some(value.parse().map_err(|_| number())?),
+            "port" => self.port = Some(value.parse().map_err(|_| number())?),
+            "peer" => self.peer = Some(value.parse()?),
+            "cause" => self.causes = Some(value.parse()?),
+            "failure" => self.failures = Some(value.parse()?),
+            "route" => self.route = Some(value.to_owned()),
+            _ => self.netns = Some(netns(value)?),
+        }
+        Ok(())
+    }
+
     /// Whether the event meets every condition.
     #[must_use]
     pub fn matches_event(&self, event: &Event) -> bool {

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::kernel::observation::Direction;
 use crate::reset::{Cause, FailureKind, Reset};
 
-mod detail;
+pub(in crate::export) mod detail;
 #[cfg(test)]
 mod tests;
 pub(in crate::export) mod text;
@@ -122,21 +122,7 @@ pub fn event_lines(event: &Event, style: Style) -> String {
 /// A further packet of a reset already shown is one dim line.
 #[must_use]
 pub fn lines(reset: &Reset, style: Style) -> String {
-    let cause = reset.diagnosis.cause;
-    let observation = &reset.observation;
-    let arrow = match observation.direction {
-        Direction::Sent => '→',
-        Direction::Received => '←',
-    };
-    let row = Row {
-        time: reset.time,
-        word: observation.direction.name(),
-        arrow,
-        context: Context::from(reset),
-        conclusion: cause.name(),
-        colour: colour(cause),
-        count: reset.packets,
-    };
+    let row = Row::from(reset);
     if reset.repeat_of.is_some() {
         return style.paint(DIM, &format!("{} (+1 packet)", row.cells(style))) + "\n";
     }
@@ -146,32 +132,72 @@ pub fn lines(reset: &Reset, style: Style) -> String {
 /// The lines of a connection that failed without a RST, each ended by a line feed.
 #[must_use]
 pub fn failure_lines(failure: &Failure, style: Style) -> String {
-    let row = Row {
-        time: failure.time,
-        word: "failed",
-        arrow: '×',
-        context: Context::from(failure),
-        conclusion: failure.kind.name(),
-        colour: failure_colour(failure.kind),
-        count: failure.count,
-    };
-    row.lines(style, |room| detail::failure_lines(failure, room))
+    Row::from(failure).lines(style, |room| detail::failure_lines(failure, room))
 }
 
 /// The first line of an event.
-struct Row<'a> {
-    time: Timestamp,
-    word: &'static str,
-    arrow: char,
-    context: Context<'a>,
-    conclusion: &'static str,
-    colour: &'static str,
-    count: u64,
+pub(in crate::export) struct Row<'a> {
+    /// Wall-clock time.
+    pub(in crate::export) time: Timestamp,
+    /// What happened: `sent`, `received`, `failed`.
+    pub(in crate::export) word: &'static str,
+    /// Between the local and the remote end.
+    pub(in crate::export) arrow: char,
+    /// The connection.
+    pub(in crate::export) context: Context<'a>,
+    /// Cause or kind of failure.
+    pub(in crate::export) conclusion: &'static str,
+    /// SGR code of the conclusion.
+    pub(in crate::export) colour: &'static str,
+    /// How many it stands for.
+    pub(in crate::export) count: u64,
+}
+
+impl<'a> From<&'a Event> for Row<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::Reset(reset) => Self::from(reset),
+            Event::Failure(failure) => Self::from(failure),
+        }
+    }
+}
+
+impl<'a> From<&'a Reset> for Row<'a> {
+    fn from(reset: &'a Reset) -> Self {
+        let cause = reset.diagnosis.cause;
+        let direction = reset.observation.direction;
+        Self {
+            time: reset.time,
+            word: direction.name(),
+            arrow: match direction {
+                Direction::Sent => '→',
+                Direction::Received => '←',
+            },
+            context: Context::from(reset),
+            conclusion: cause.name(),
+            colour: colour(cause),
+            count: reset.packets,
+        }
+    }
+}
+
+impl<'a> From<&'a Failure> for Row<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            time: failure.time,
+            word: "failed",
+            arrow: '×',
+            context: Context::from(failure),
+            conclusion: failure.kind.name(),
+            colour: failure_colour(failure.kind),
+            count: failure.count,
+        }
+    }
 }
 
 impl Row<'_> {
     /// How many events it stands for, if several.
-    fn many(&self) -> String {
+    pub(in crate::export) fn many(&self) -> String {
         match self.count {
             0 | 1 => String::new(),
             count => format!(" ×{count}"),
@@ -219,7 +245,7 @@ impl Row<'_> {
 }
 
 /// `nginx[4242]`: the pid stays whole; `-` where no process is known.
-fn process(context: Context<'_>, columns: usize) -> String {
+pub(in crate::export) fn process(context: Context<'_>, columns: usize) -> String {
     let Some(owner) = context.owner.or(context.closer) else {
         return "-".to_owned();
     };

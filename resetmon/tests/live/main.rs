@@ -41,6 +41,7 @@ mod pods;
 mod privileges;
 mod prometheus;
 mod propagation;
+mod pty;
 mod record;
 mod refused;
 mod remote;
@@ -49,6 +50,7 @@ mod runner;
 mod scenario;
 mod scenarios;
 mod scene;
+mod screen;
 mod service;
 mod storm;
 mod wire;
@@ -132,6 +134,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(privileges::TESTS)
         .chain(refused::TESTS)
         .chain(record::TESTS)
+        .chain(screen::TESTS)
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {

@@ -177,6 +177,56 @@ fn directions_and_namespaces() {
 }
 
 #[test]
+fn conditions_by_name() {
+    let number = |name, value: &str| {
+        Err(FilterError::Number {
+            name,
+            value: value.to_owned(),
+        })
+    };
+    let mut all = Filter::default();
+    for (name, value, expected) in [
+        ("direction", "sent", Ok(())),
+        ("process", "my app", Ok(())),
+        ("pid", "7", Ok(())),
+        ("port", "80", Ok(())),
+        ("peer", "db", Ok(())),
+        ("cause", "refused,unknown", Ok(())),
+        ("failure", "timed_out", Ok(())),
+        ("route", "/a=b", Ok(())),
+        ("netns", "9", Ok(())),
+        (
+            "Route",
+            "/",
+            Err(FilterError::Condition("Route".to_owned())),
+        ),
+        ("", "/", Err(FilterError::Condition(String::new()))),
+        ("route", "", Err(FilterError::Value("route"))),
+        ("port", "65536", number("port", "65536")),
+        ("pid", "-1", number("pid", "-1")),
+        (
+            "direction",
+            "up",
+            Err(FilterError::Direction("up".to_owned())),
+        ),
+    ] {
+        assert_eq!(all.set(name, value), expected, "{name}={value}");
+    }
+    let expected = Filter {
+        direction: Some(Direction::Sent),
+        process: Some("my app".to_owned()),
+        pid: Some(7),
+        port: Some(80),
+        peer: Some(PeerFilter::Name("db".to_owned())),
+        causes: Some(Causes(vec![Cause::Refused, Cause::Unknown])),
+        failures: Some(Failures(vec![FailureKind::TimedOut])),
+        route: Some("/a=b".to_owned()),
+        netns: Some(9),
+    };
+    assert_eq!(all, expected);
+}
+
+#[test]
 fn errors_do_not_pass_on_what_steers_a_terminal() {
     let hostile = "\u{1b}[31m\u{202e}/";
     for error in [
@@ -185,6 +235,7 @@ fn errors_do_not_pass_on_what_steers_a_terminal() {
         hostile.parse::<Causes>().unwrap_err(),
         hostile.parse::<PeerFilter>().unwrap_err(),
         "\u{1b}".parse::<PeerFilter>().unwrap_err(),
+        Filter::default().set(hostile, hostile).unwrap_err(),
     ] {
         let text = error.to_string();
         assert!(text.contains("`\\u{1b}"), "{text}");

@@ -1,7 +1,7 @@
 //! What stands under a row: the connection's place, its figures and the evidence.
 
 use super::text::{bytes, clean, cut, duration, width};
-use crate::event::Context;
+use crate::event::{Context, Event};
 use crate::export::facts::{exit, idle};
 use crate::failure::Failure;
 use crate::kernel::names;
@@ -22,6 +22,27 @@ pub(super) fn lines(reset: &Reset, columns: Option<usize>) -> Vec<String> {
 /// The same of a connection that failed without a RST.
 pub(super) fn failure_lines(failure: &Failure, columns: Option<usize>) -> Vec<String> {
     wrapped(failure_parts(failure), columns)
+}
+
+/// All parts of an event, in the order in which a reader wants them.
+pub(in crate::export) fn event_parts(event: &Event) -> Vec<String> {
+    match event {
+        Event::Reset(reset) => parts(reset),
+        Event::Failure(failure) => failure_parts(failure),
+    }
+}
+
+/// What explains an event best: what made it elsewhere, else the fact that decided.
+pub(in crate::export) fn explanation(event: &Event) -> Option<String> {
+    let (elsewhere, evidence) = match event {
+        Event::Reset(reset) => {
+            let from = reset.propagated_from.as_ref().map(passed_on);
+            let twin = || reset.twin.as_ref().map(other_end);
+            (from.or_else(twin), &reset.diagnosis.evidence)
+        }
+        Event::Failure(failure) => (None, &failure.evidence),
+    };
+    elsewhere.or_else(|| evidence.last().map(|fact| clean(fact)))
 }
 
 fn wrapped(parts: Vec<String>, columns: Option<usize>) -> Vec<String> {
@@ -127,7 +148,7 @@ fn owned_by(context: Context<'_>) -> Option<String> {
 }
 
 /// `upstream /api/pay → payments`
-fn place(route: &RouteMatch) -> String {
+pub(in crate::export) fn place(route: &RouteMatch) -> String {
     let mut words = Vec::new();
     if route.leg != Leg::None {
         words.push(route.leg.name().to_owned());

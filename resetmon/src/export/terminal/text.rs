@@ -60,7 +60,7 @@ fn prefix(text: &str, columns: usize) -> &str {
 
 /// `10.0.0.9:8080`, `[2001:db8::1]:443`; what does not fit is taken from the middle of the address,
 /// because its end and the port tell most.
-pub(super) fn endpoint(address: SocketAddr, columns: usize) -> String {
+pub(in crate::export) fn endpoint(address: SocketAddr, columns: usize) -> String {
     let full = address.to_string();
     if full.len() <= columns {
         return full;
@@ -81,7 +81,7 @@ pub(super) fn endpoint(address: SocketAddr, columns: usize) -> String {
 }
 
 /// `local → remote` within `columns`; the shorter end leaves its room to the longer.
-pub(super) fn endpoints(
+pub(in crate::export) fn endpoints(
     local: SocketAddr,
     remote: SocketAddr,
     arrow: char,
