@@ -87,7 +87,11 @@ fn concrete(words: &Words<'_>, lines: &mut Vec<String>) {
     match (key.by, key.cause) {
         (Some(Cause::ProcessKilled | Cause::ProcessExit), _)
         | (None, Some(Cause::ProcessKilled | Cause::ProcessExit)) => deaths(words, lines),
-        (_, Some(Cause::KeepaliveRace)) => keepalive_race(words, lines),
+        (_, Some(Cause::KeepaliveRace)) => give_up_first(words, lines),
+        // The service itself does it, not a box in between: keeping its TCP busy would not help.
+        (Some(Cause::LingerAbort | Cause::ClosedWithUnreadData), Some(Cause::IdleTimeout)) => {
+            give_up_first(words, lines);
+        }
         (_, Some(Cause::IdleTimeout)) => idle_timeout(words, lines),
         _ => waited(words, lines),
     }
@@ -119,7 +123,8 @@ fn deaths(words: &Words<'_>, lines: &mut Vec<String>) {
     }
 }
 
-fn keepalive_race(words: &Words<'_>, lines: &mut Vec<String>) {
+/// The service ends idle connections, so its clients have to do so before.
+fn give_up_first(words: &Words<'_>, lines: &mut Vec<String>) {
     let (service, upstream) = (words.service(), words.text(words.key.service.upstream));
     // Without one time for all, the shortest one is what must be undercut.
     let limit = match &words.traits.fixed {

@@ -64,6 +64,31 @@ fn a_load_balancer_that_forgets_is_matched_by_its_default() {
 }
 
 #[test]
+fn a_service_here_that_resets_idle_connections_is_to_be_undercut() {
+    let mut scene = Scene::default();
+    for n in 0..8 {
+        let mut received = scene.upstream("search", f64::from(n) * 9.0, Cause::IdleTimeout);
+        received.times = times(30.0 + 7.0 * f64::from(n), 3.002, 3.002);
+        let sent = scene.backend("python3", f64::from(n) * 9.0, Cause::LingerAbort);
+        scene.add(Sample {
+            local: received.remote,
+            remote: received.local,
+            ..sent
+        });
+        scene.add(received);
+    }
+    let report = scene.report(120.0);
+    let finding = only(&report);
+    assert!(kinds(finding, Kind::FixedTime));
+    let advice = advice(finding);
+    assert!(
+        advice.contains("nginx: in upstream search, set keepalive_timeout below 3 s"),
+        "{advice}"
+    );
+    assert!(!advice.contains("tcp_keepalive_time"), "{advice}");
+}
+
+#[test]
 fn a_burst_and_what_is_none() {
     let spread = |n: u32| f64::from(n) * 29.0;
     let burst = |n: u32| 300.0 + f64::from(n) * 0.05;
