@@ -16,7 +16,7 @@ use crate::attribution::nat::Nat;
 use crate::attribution::peer::PeerNames;
 use crate::attribution::process::Processes;
 use crate::config::Config;
-use crate::diagnosis::cause::{diagnose, stage};
+use crate::diagnosis::cause::{acquit_peer, diagnose, stage};
 use crate::diagnosis::failure::judge;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::outlived::Outlived;
@@ -295,7 +295,7 @@ impl Pipeline {
                 reset.peer = name;
             }
             if let Some(state) = self.surroundings.other_end(&reset, since_boot()) {
-                reset.diagnosis.evidence.say(not_sent_here(state));
+                acquit_peer(&mut reset.diagnosis, not_sent_here(state));
             }
             self.propagation.push(reset, &mut linked);
             linked.drain(..).map(Event::Reset).for_each(&mut out);

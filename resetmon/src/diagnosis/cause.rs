@@ -55,6 +55,12 @@ pub fn diagnose(observation: &Observation) -> Diagnosis {
     }
 }
 
+/// The peer cannot have made the received RST, as `fact` shows: something in between did.
+pub fn acquit_peer(diagnosis: &mut Diagnosis, fact: String) {
+    diagnosis.cause = origin::of_another(diagnosis.cause, fact, &mut diagnosis.evidence);
+    diagnosis.sender = Sender::Middlebox;
+}
+
 /// How far the connection had come.
 ///
 /// Where the state before the reset was not seen, FINs and the moment of establishment tell.
@@ -125,6 +131,33 @@ mod tests {
         assert_eq!(stage(&o), Stage::Closing);
         o.shape = Shape::Request;
         assert_eq!(stage(&o), Stage::Connecting);
+    }
+
+    #[test]
+    fn an_acquitted_peer() {
+        use crate::reset::Cause;
+        for (cause, expected) in [
+            (Cause::AbortedBeforeResponse, Cause::Injected),
+            (Cause::AbortedMidResponse, Cause::Injected),
+            (Cause::AbortedDuringSetup, Cause::Injected),
+            (Cause::ClientCanceled, Cause::Injected),
+            // A box that forgot an idle connection is the ordinary case.
+            (Cause::IdleTimeout, Cause::IdleTimeout),
+            (Cause::ResetAfterClose, Cause::ResetAfterClose),
+            (Cause::Refused, Cause::Refused),
+        ] {
+            let mut diagnosis = diagnose(&fixture::received(TcpState::Established));
+            diagnosis.cause = cause;
+            acquit_peer(&mut diagnosis, "its socket lives".to_owned());
+            assert_eq!(
+                (diagnosis.cause, diagnosis.sender),
+                (expected, Sender::Middlebox)
+            );
+            let fact = "its socket lives";
+            assert!(diagnosis.evidence.iter().any(|one| one == fact));
+            let decides = diagnosis.evidence.deciding() == Some(fact);
+            assert_eq!(decides, expected == Cause::Injected, "{cause:?}");
+        }
     }
 
     #[test]

@@ -37,17 +37,21 @@ pub(super) fn of_received(o: &Observation, cause: Cause, e: &mut Evidence) -> (C
         "the RST came with TTL {}, the peer's handshake with {peer}: another host made it",
         packet.ttl
     );
-    let cause = match cause {
+    (of_another(cause, another, e), Sender::Middlebox)
+}
+
+/// What `cause` becomes where another host than the peer made the RST, as `fact` shows.
+pub(super) fn of_another(cause: Cause, fact: String, e: &mut Evidence) -> Cause {
+    match cause {
         Cause::AbortedBeforeResponse
         | Cause::AbortedMidResponse
         | Cause::AbortedDuringSetup
-        | Cause::ClientCanceled => e.so(Cause::Injected, another),
+        | Cause::ClientCanceled => e.so(Cause::Injected, fact),
         other => {
-            e.say(another);
+            e.say(fact);
             other
         }
-    };
-    (cause, Sender::Middlebox)
+    }
 }
 
 #[cfg(test)]

@@ -75,10 +75,11 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         run: rejected_on_the_loopback,
         expect: &[received("client", "server")
             .before("established")
-            .cause("aborted_before_response")
+            .cause("injected")
             .client("client")
             .with(&[
                 ("/twin", "null"),
+                ("/sender", "\"middlebox\""),
                 (
                     "/evidence/4",
                     "\"nobody on this node sent it: the other end's socket is here and still in \
