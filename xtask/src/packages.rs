@@ -41,9 +41,9 @@ pub(crate) const CONFINEMENT: [Tool; 2] = [
     ),
 ];
 
-/// Every gateway whose configuration the tests read, besides nginx, and the name server that they
-/// ask.
-pub(crate) const GATEWAYS: [Tool; 5] = [
+/// Every gateway that the tests run or whose configuration they read, besides nginx, what one written
+/// in Python is made of, the name server that they ask, and a backend with TLS.
+pub(crate) const GATEWAYS: [Tool; 10] = [
     tool("haproxy", "haproxy"),
     tool("apache2", "apache2-bin"),
     tool("caddy", "caddy"),
@@ -53,6 +53,20 @@ pub(crate) const GATEWAYS: [Tool; 5] = [
         "libnginx-mod-stream",
     ),
     tool("dnsmasq", "dnsmasq-base"),
+    tool("openssl", "openssl"),
+    tool("/usr/bin/python3", "python3"),
+    tool(
+        "/usr/lib/python3/dist-packages/uvicorn/__init__.py",
+        "python3-uvicorn",
+    ),
+    tool(
+        "/usr/lib/python3/dist-packages/starlette/__init__.py",
+        "python3-starlette",
+    ),
+    tool(
+        "/usr/lib/python3/dist-packages/httpx/__init__.py",
+        "python3-httpx",
+    ),
 ];
 
 /// What reads the captures that `resetmon record` writes; not in virtual machines.
