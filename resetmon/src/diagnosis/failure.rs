@@ -127,7 +127,9 @@ fn abandoned(o: &Observation, e: &mut Evidence) -> Option<FailureKind> {
 fn left(failed: &Failed, e: &mut Evidence) -> Option<FailureKind> {
     let (o, vitals) = request(failed)?;
     let waited = o.since_data_out?;
-    if waited < PATIENCE {
+    // What is sent again counts as sent (`tcp_event_data_sent`), so that time is short then, but no
+    // retransmit timer is as short as the patience.
+    if waited < PATIENCE && vitals.retransmits_now == 0 {
         let only_farewell = CLOSE_NOTIFY.contains(&vitals.unacked)
             && failed.unanswered.saturating_sub(vitals.unacked) >= LATER_REQUEST;
         if vitals.bytes_received == 0 || !only_farewell {
@@ -139,6 +141,12 @@ fn left(failed: &Failed, e: &mut Evidence) -> Option<FailureKind> {
         ));
     }
     went_out(failed, vitals, e);
+    if vitals.retransmits_now > 0 {
+        e.say(format!(
+            "it was sent again {} times, the last of which counts as sending",
+            vitals.retransmits_now
+        ));
+    }
     Some(e.so(
         FailureKind::Canceled,
         format!(

@@ -157,6 +157,15 @@ fn a_request_that_we_did_not_wait_for() {
             exchange((900, 600), (5000, 4), 300),
             None,
         ),
+        // Nothing acknowledged it, and it had just been sent again.
+        (
+            "sent again",
+            300,
+            set(exchange((900, 600), (5000, 4), 300), |o| {
+                o.vitals.as_mut().unwrap().retransmits_now = 3;
+            }),
+            canceled,
+        ),
         // But a TLS close_notify goes out last.
         ("TLS", 324, exchange((900, 600), (5000, 0), 24), canceled),
         (
