@@ -116,7 +116,7 @@ impl Key {
         Self {
             failure: sample.failure,
             cause: sample.cause,
-            by,
+            by: by.map(of_sender),
             sender: sample.sender,
             direction: sample.direction,
             process: sample.owner.map_or(Name::NONE, |owner| owner.name),
@@ -143,6 +143,15 @@ impl Key {
     pub fn is_of_a_death(&self) -> bool {
         let death = |cause| matches!(cause, Some(Cause::ProcessKilled | Cause::ProcessExit));
         death(self.by) || death(self.cause)
+    }
+}
+
+/// The cause at the sender, as far as it makes a difference to the receiver: what a connection that
+/// was closed leaves in the kernel, a socket or a TIME_WAIT entry, makes none.
+const fn of_sender(cause: Cause) -> Cause {
+    match cause {
+        Cause::Timewait => Cause::DataAfterClose,
+        cause => cause,
     }
 }
 

@@ -64,6 +64,29 @@ fn a_load_balancer_that_forgets_is_matched_by_its_default() {
 }
 
 #[test]
+fn a_keepalive_race_is_one_whatever_was_left_of_the_closed_connection() {
+    let mut scene = Scene::default();
+    for n in 0..12 {
+        let mut received = scene.upstream("payments", f64::from(n) * 9.0, Cause::KeepaliveRace);
+        received.times = times(20.0 + f64::from(n), 2.002, 0.0);
+        let left = if n % 2 == 0 {
+            Cause::Timewait
+        } else {
+            Cause::DataAfterClose
+        };
+        let sent = scene.backend("python3", f64::from(n) * 9.0, left);
+        scene.add(Sample {
+            local: received.remote,
+            remote: received.local,
+            ..sent
+        });
+        scene.add(received);
+    }
+    let report = scene.report(120.0);
+    assert_eq!(only(&report).events, 12);
+}
+
+#[test]
 fn a_service_here_that_resets_idle_connections_is_to_be_undercut() {
     let mut scene = Scene::default();
     for n in 0..8 {
