@@ -6,6 +6,10 @@ use crate::reset::{Owner, Reset, RouteMatch};
 
 /// A reset, or a connection that failed without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are handed on one by one, not kept; nearly all are resets"
+)]
 pub enum Event {
     /// A RST sent or received.
     Reset(Reset),

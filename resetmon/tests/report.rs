@@ -53,7 +53,7 @@ fn findings(report: &Value) -> Vec<(String, String, String, u64, String)> {
         .collect()
 }
 
-/// Recorded on a machine where nginx had six upstreams with six faults and HAProxy two, while one
+/// Recorded on a machine where nginx had six upstreams with six faults and `HAProxy` two, while one
 /// client left in the middle of answers, one met keep-alive races and one a closed port: each
 /// eight times, and the end of a worker with six requests under way.
 #[test]

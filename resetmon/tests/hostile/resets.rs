@@ -46,7 +46,10 @@ pub(crate) fn hostile(random: &mut Random, id: u64) -> Reset {
             cause: random.choose(Cause::ALL),
             sender: random.choose(Sender::ALL),
             stage: random.choose(Stage::ALL),
-            evidence: (0..random.below(4)).map(|_| mutate::text(random)).collect(),
+            evidence: (0..random.below(4))
+                .map(|_| mutate::text(random))
+                .collect::<Vec<_>>()
+                .into(),
         }
     };
     Reset {

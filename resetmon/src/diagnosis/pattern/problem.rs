@@ -147,7 +147,7 @@ impl Key {
 }
 
 /// The cause at the sender, as far as it makes a difference to the receiver: what a connection that
-/// was closed leaves in the kernel, a socket or a TIME_WAIT entry, makes none.
+/// was closed leaves in the kernel, a socket or a `TIME_WAIT` entry, makes none.
 const fn of_sender(cause: Cause) -> Cause {
     match cause {
         Cause::Timewait => Cause::DataAfterClose,

@@ -60,7 +60,7 @@ fn failure() -> Failure {
         stage: Stage::Connecting,
         ended: Ended::Error,
         unanswered: 0,
-        evidence: vec!["no answer to the SYN".to_owned()],
+        evidence: vec!["no answer to the SYN".to_owned()].into(),
         count: 1,
     }
 }

@@ -82,7 +82,9 @@ fn the_order_and_the_parts_in_which_the_ends_are_told_do_not_matter() {
             if swapped {
                 told.reverse();
             }
-            told.into_iter().for_each(|sample| scene.add(sample));
+            for sample in told {
+                scene.add(sample);
+            }
             let report = scene.report(60.0);
             assert_eq!(findings(&report), [(true, 100)], "{ours:?} {theirs:?}");
             assert_eq!(report.totals.both_ends, 100);
