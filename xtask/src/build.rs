@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the eBPF object, then the agent that embeds it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -35,6 +35,20 @@ pub(crate) fn object(workspace: &Workspace, kit: &Kit) -> Result<()> {
     let object = workspace.bpf_object();
     copy_when_new(&built, &object)
         .with_context(|| format!("cannot copy {} to {}", built.display(), object.display()))
+}
+
+/// Builds the eBPF programs for kernels of another architecture; returns the object.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn object_for(workspace: &Workspace, kit: &Kit, arch: &str) -> Result<PathBuf> {
+    let target = workspace.bpf_target().join(arch);
+    ebpf::cargo(kit, "build", arch, &[])
+        .args(["--locked", "--package", PACKAGE, "--target-dir"])
+        .arg(&target)
+        .dir(&workspace.root)
+        .run()?;
+    Ok(target.join(TARGET).join("release").join(PACKAGE))
 }
 
 /// A build or check of the eBPF programs, with further compiler flags.

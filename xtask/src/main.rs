@@ -1,4 +1,5 @@
-//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm`, `bench` or `package`.
+//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm`, `bench`, `package`
+//! or `deny`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ use crate::workspace::Workspace;
 mod bench;
 mod build;
 mod command;
+mod debian;
+mod deny;
 mod ebpf;
 mod envoy;
 mod helm;
@@ -95,8 +98,14 @@ enum Task {
     /// Measure what resetmon costs, beside other tracers and with the goals (needs root)
     Bench(bench::Options),
     /// Make what an operator installs, in target/package: a static program and its debug information,
-    /// an archive, a Debian package, the bill of materials, checksums
+    /// an archive, a Debian package, a container image, the bill of materials, checksums
     Package(package::Options),
+    /// Check licences, duplicates, sources and advisories of the dependencies, by cargo-deny
+    Deny {
+        /// Leave out the advisories, whose database comes from GitHub
+        #[arg(long)]
+        offline: bool,
+    },
 }
 
 /// The part of the tests that is asked for.
@@ -127,6 +136,11 @@ struct Choice {
     /// where containerd is installed
     #[arg(long)]
     containers: bool,
+    /// Only the packages: make them, install them in a bare Debian 12, where they run as a service
+    /// too, and run the image with the settings of the Kubernetes manifest (needs root, and some
+    /// minutes). No other run has them
+    #[arg(long)]
+    package: bool,
 }
 
 impl Choice {
@@ -134,6 +148,7 @@ impl Choice {
         match (self.no_vm, self.unit, self.live, self.vm) {
             _ if self.kubernetes => Part::Kubernetes,
             _ if self.containers => Part::Containers,
+            _ if self.package => Part::Packages,
             (true, ..) => Part::Native,
             (_, true, ..) => Part::Unit,
             (_, _, true, _) => Part::Live,
@@ -178,14 +193,16 @@ fn perform(task: Task) -> Result<()> {
                 Part::All => Scope::Everything,
                 Part::Kubernetes => Scope::Kubernetes,
                 Part::Containers => Scope::Containers,
+                Part::Packages => Scope::PackageTests,
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
         }
         Task::Package(options) => {
-            let kit = setup::ensure(&workspace, Scope::Build, false)?;
+            let kit = setup::ensure(&workspace, Scope::Package(options), false)?;
             package::run(&workspace, &kit, options)
         }
+        Task::Deny { offline } => deny::run(&workspace, offline),
         Task::Bench(options) if options.is_inner() => bench::run_inside(&workspace, &options),
         Task::Bench(options) => {
             let kit = setup::ensure(&workspace, Scope::Bench, false)?;
@@ -270,6 +287,7 @@ mod tests {
             (Some("--vm"), Part::Vm),
             (Some("--kubernetes"), Part::Kubernetes),
             (Some("--containers"), Part::Containers),
+            (Some("--package"), Part::Packages),
         ];
         for (flag, part) in rows {
             let words = ["xtask", "test"].into_iter().chain(flag);

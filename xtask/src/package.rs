@@ -1,4 +1,4 @@
-//! `cargo xtask package`: what an operator installs, in `target/package`.
+//! `cargo xtask package`: what an operator installs, in `target/package`, one folder an architecture.
 //!
 //! A static program with its debug information in a file of its own, from which all else is made:
 //! an archive, a Debian package, a container image; the list of what it is linked from; checksums.
@@ -6,30 +6,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::build;
-use crate::command::{Invocation, find_program, search_dirs};
+use crate::command::Invocation;
 use crate::ebpf::Kit;
-use crate::packages::{PACKAGING, missing};
+use crate::packages::{PACKAGING, Tool};
 use crate::workspace::Workspace;
 
+pub(crate) use arch::Arch;
+
+mod arch;
 mod deb;
-mod deb_check;
+pub(crate) mod deb_check;
 mod sbom;
 
-/// The target that makes static programs.
-const STATIC: &str = if cfg!(target_arch = "aarch64") {
-    "aarch64-unknown-linux-musl"
-} else {
-    "x86_64-unknown-linux-musl"
-};
 /// The agent's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What to make; everything but the image when nothing is named.
-#[derive(Debug, Clone, Copy, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+/// What to make; everything when nothing is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
 pub(crate) struct Options {
     /// Only the Debian package
     #[arg(long)]
@@ -37,13 +33,30 @@ pub(crate) struct Options {
     /// Only the archive
     #[arg(long)]
     tar: bool,
-    /// Only the container image (needs buildah)
+    /// Only the container image
     #[arg(long)]
     image: bool,
-    /// Install the Debian package in a folder of its own, upgrade it, remove it and see that nothing
-    /// is left (needs root)
-    #[arg(long)]
-    check: bool,
+    /// For which architecture
+    #[arg(long, value_enum, default_value_t = Arch::HOST)]
+    arch: Arch,
+}
+
+impl Options {
+    /// Everything, for this machine.
+    pub(crate) const ALL: Self = Self {
+        deb: true,
+        tar: true,
+        image: true,
+        arch: Arch::HOST,
+    };
+
+    /// The programs that make it.
+    pub(crate) fn tools(self) -> Vec<Tool> {
+        PACKAGING
+            .into_iter()
+            .chain(self.arch.tools().iter().copied())
+            .collect()
+    }
 }
 
 /// The finished parts that packages are made of.
@@ -51,8 +64,10 @@ pub(crate) struct Options {
 pub(crate) struct Parts {
     /// The workspace.
     root: PathBuf,
-    /// `target/package`.
+    /// The folder of the packages.
     folder: PathBuf,
+    /// What they are for.
+    arch: Arch,
     /// The stripped program.
     program: PathBuf,
     /// Man pages and completions, in the layout of `/usr/share`.
@@ -61,65 +76,60 @@ pub(crate) struct Parts {
     sbom: PathBuf,
 }
 
+/// Where the packages for `arch` are.
+pub(crate) fn folder(workspace: &Workspace, arch: Arch) -> PathBuf {
+    workspace.root.join("target/package").join(arch.name())
+}
+
 /// Builds, then makes what `options` name.
 ///
 /// # Errors
-/// When a tool is missing or fails, or what was built is not as it has to be.
+/// When a tool fails, or what was built is not as it has to be.
 pub(crate) fn run(workspace: &Workspace, kit: &Kit, options: Options) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = search_dirs(&path);
-    let missing: Vec<&str> = missing(PACKAGING.to_vec(), &dirs)
-        .iter()
-        .map(|tool| tool.package)
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "packages are missing: apt-get install {}",
-        missing.join(" ")
-    );
+    let arch = options.arch;
+    arch.ensure_std()?;
+    // The writer of man pages runs on this machine.
     build::object(workspace, kit)?;
-    let parts = parts(workspace)?;
+    let object = if arch == Arch::HOST {
+        workspace.bpf_object()
+    } else {
+        build::object_for(workspace, kit, arch.name())?
+    };
+    let parts = parts(workspace, arch, &object)?;
     let all = !(options.deb || options.tar || options.image);
     if all || options.tar {
         tar(&parts)?;
     }
-    if all || options.deb || options.check {
-        let package = deb::build(&parts)?;
-        if options.check {
-            deb_check::run(&parts, &package)?;
-        }
+    if all || options.deb {
+        deb::build(&parts)?;
     }
-    if options.image {
-        ensure!(
-            find_program("buildah", &dirs).is_some(),
-            "buildah is missing: apt-get install buildah"
-        );
+    if all || options.image {
         image(&parts)?;
     }
     checksums(&parts.folder)
 }
 
-/// Builds the program and what is made with it.
-fn parts(workspace: &Workspace) -> Result<Parts> {
-    Invocation::new(&workspace.cargo)
+/// Builds the program, which embeds `object`, and what is made with it.
+fn parts(workspace: &Workspace, arch: Arch, object: &Path) -> Result<Parts> {
+    let target = arch.target();
+    let call = Invocation::new(&workspace.cargo)
         .args(["build", "--release", "--locked", "--package", "resetmon"])
-        .args(["--bin", "resetmon", "--target", STATIC])
-        .dir(&workspace.root)
-        .run()
-        .with_context(|| {
-            format!("no static program; is its target there? rustup target add {STATIC}")
-        })?;
-    let folder = workspace.root.join("target/package");
+        .args(["--bin", "resetmon", "--target", target])
+        .env("RESETMON_BPF_OBJECT", object)
+        .dir(&workspace.root);
+    arch.with_compiler(call).run()?;
+    let folder = folder(workspace, arch);
     let share = folder.join("share");
     emptied(&folder)?;
     let parts = Parts {
         root: workspace.root.clone(),
+        arch,
         program: folder.join("resetmon"),
         sbom: folder.join("resetmon.cdx.json"),
         share,
         folder,
     };
-    let built = workspace.target_of(STATIC).join("release/resetmon");
+    let built = workspace.target_of(target).join("release/resetmon");
     split(&built, &parts)?;
     Invocation::new(&workspace.cargo)
         .args(["run", "--quiet", "--locked", "--package", "resetmon"])
@@ -127,7 +137,7 @@ fn parts(workspace: &Workspace) -> Result<Parts> {
         .arg(&parts.share)
         .dir(&workspace.root)
         .run()?;
-    let bill = sbom::write(workspace, STATIC)?;
+    let bill = sbom::write(workspace, target)?;
     fs::write(&parts.sbom, bill)?;
     Ok(parts)
 }
@@ -135,7 +145,7 @@ fn parts(workspace: &Workspace) -> Result<Parts> {
 /// Separates the debug information, and sees that the program needs no library.
 fn split(built: &Path, parts: &Parts) -> Result<()> {
     let debug = parts.folder.join("resetmon.debug");
-    let objcopy = || Invocation::new("objcopy");
+    let objcopy = || Invocation::new(parts.arch.objcopy());
     objcopy()
         .arg("--only-keep-debug")
         .args([built, &debug])
@@ -164,7 +174,7 @@ fn needs(headers: &str) -> Option<&str> {
 }
 
 fn tar(parts: &Parts) -> Result<()> {
-    let name = format!("resetmon-{VERSION}-{}-linux", std::env::consts::ARCH);
+    let name = format!("resetmon-{VERSION}-{}-linux", parts.arch.name());
     let tree = parts.folder.join(&name);
     emptied(&tree)?;
     copy(&parts.program, &tree.join("resetmon"), 0o755)?;
@@ -177,6 +187,7 @@ fn tar(parts: &Parts) -> Result<()> {
         &tree.join("resetmon.service"),
         0o644,
     )?;
+    fs::write(tree.join("resetmon.yaml"), deb::config(parts)?)?;
     Invocation::new("cp")
         .arg("-R")
         .args([&parts.share, &tree])
@@ -206,17 +217,34 @@ fn image(parts: &Parts) -> Result<()> {
     for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
         copy(&parts.root.join(license), &context.join(license), 0o644)?;
     }
+    // In a store of its own: the machine's images stay as they are.
+    let store = parts.folder.join("store");
+    emptied(&store)?;
+    let buildah = || {
+        Invocation::new("buildah")
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(store.join("root"))
+            .arg("--runroot")
+            .arg(store.join("run"))
+    };
     let name = format!("resetmon:{VERSION}");
-    Invocation::new("buildah")
-        .args(["bud", "--isolation", "chroot", "--tag", &name, "--file"])
+    buildah()
+        .args(["bud", "--isolation", "chroot", "--tag", &name])
+        .args(["--arch", parts.arch.debian(), "--label"])
+        .arg(format!("org.opencontainers.image.version={VERSION}"))
+        .arg("--file")
         .arg(parts.root.join("deploy/container/Containerfile"))
         .arg(&context)
         .run()?;
-    let archive = parts.folder.join(format!("resetmon-{VERSION}-image.tar"));
-    Invocation::new("buildah")
+    let archive = parts.folder.join(format!(
+        "resetmon-{VERSION}-{}-image.tar",
+        parts.arch.name()
+    ));
+    buildah()
         .args(["push", "--quiet", &name])
-        .arg(format!("oci-archive:{}", archive.display()))
+        .arg(format!("oci-archive:{}:{name}", archive.display()))
         .run()?;
+    fs::remove_dir_all(store)?;
     Ok(fs::remove_dir_all(context)?)
 }
 

@@ -94,10 +94,20 @@ pub(crate) const CONTAINERS: [Tool; 5] = [
 ];
 
 /// Every program that makes packages.
-pub(crate) const PACKAGING: [Tool; 3] = [
+pub(crate) const PACKAGING: [Tool; 4] = [
     tool("musl-gcc", "musl-tools"),
     tool("objcopy", "binutils"),
     tool("dpkg-deb", "dpkg"),
+    tool("buildah", "buildah"),
+];
+
+/// What the tests of packages call: a bare Debian is made, booted and entered.
+pub(crate) const PACKAGE_TESTS: [Tool; 5] = [
+    tool("mmdebstrap", "mmdebstrap"),
+    tool("systemd-nspawn", "systemd-container"),
+    tool("ip", "iproute2"),
+    tool("nsenter", "util-linux"),
+    tool("unshare", "util-linux"),
 ];
 
 /// What the virtual machines need besides.

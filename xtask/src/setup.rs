@@ -7,8 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
+use crate::package;
 use crate::packages::{
-    self, BENCH, BUSYBOX, CAPTURES, CONFINEMENT, CONTAINERS, GATEWAYS, TOOLCHAIN, TOOLS, Tool,
+    self, BENCH, BUSYBOX, CAPTURES, CONFINEMENT, CONTAINERS, GATEWAYS, PACKAGE_TESTS, TOOLCHAIN,
+    TOOLS, Tool,
 };
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
@@ -29,6 +31,10 @@ pub(crate) enum Scope {
     Kubernetes,
     /// Compiling, and the test with a real container runtime.
     Containers,
+    /// Compiling, and making these packages.
+    Package(package::Options),
+    /// Compiling, making packages, and testing them.
+    PackageTests,
     /// Compiling, and measuring beside other tracers.
     Bench,
 }
@@ -38,17 +44,18 @@ impl Scope {
     fn tools(self) -> Vec<Tool> {
         match self {
             Self::Build => Vec::new(),
-            Self::Test => TOOLS
+            Self::Package(options) => options.tools(),
+            Self::PackageTests => package::Options::ALL
+                .tools()
                 .into_iter()
-                .chain(GATEWAYS)
                 .chain(CONFINEMENT)
-                .chain(CAPTURES)
+                .chain(PACKAGE_TESTS)
                 .collect(),
             Self::Bench => BENCH.to_vec(),
             Self::Kubernetes => kubernetes::TOOLS.to_vec(),
             Self::Containers => CONTAINERS.into_iter().chain([BUSYBOX]).collect(),
             Self::Vm => TOOLS.into_iter().chain([BUSYBOX]).collect(),
-            Self::Everything => TOOLS
+            Self::Test | Self::Everything => TOOLS
                 .into_iter()
                 .chain(GATEWAYS)
                 .chain(CONFINEMENT)

@@ -9,9 +9,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
-use crate::{build, privilege, vm};
+use crate::{build, deny, privilege, vm};
 
 mod deploy;
+mod packages;
 
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) enum Part {
     Kubernetes,
     /// The one with a real container runtime.
     Containers,
+    /// Packages, made and installed.
+    Packages,
 }
 
 /// The name of the live-kernel tests, a harness of its own in `resetmon/tests`.
@@ -51,6 +54,7 @@ const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Format,
+    Dependencies,
     Object,
     Lint,
     LintObject,
@@ -62,6 +66,7 @@ enum Stage {
     Machines,
     Cluster,
     Containers,
+    Packages,
 }
 
 impl Stage {
@@ -78,6 +83,7 @@ impl Stage {
                 | Self::Machines
                 | Self::Cluster
                 | Self::Containers
+                | Self::Packages
         )
     }
 }
@@ -86,6 +92,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Format => "format",
+            Self::Dependencies => "dependencies",
             Self::Object => "eBPF build",
             Self::Lint => "lints",
             Self::LintObject => "eBPF lints",
@@ -97,36 +104,60 @@ impl fmt::Display for Stage {
             Self::Machines => "virtual machines",
             Self::Cluster => "Kubernetes tests",
             Self::Containers => "container tests",
+            Self::Packages => "packages",
         })
     }
 }
 
-/// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines
+/// The stages of `part`, in order, with that of dependencies where something can check them. Filters choose tests, so checks are left out, and the machines
 /// too, which take longer than what one looks for.
-fn stages(part: Part, filtered: bool) -> Vec<Stage> {
+fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
     use Stage::{
-        Cluster, Containers, Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines,
-        Object, Unit,
+        Cluster, Containers, Dependencies, Deploy, Doc, Format, Gateways, Lint, LintObject, Live,
+        Machines, Object, Packages, Unit,
     };
     let all = match part {
         Part::All if !filtered => {
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Machines,
+                Format,
+                Dependencies,
+                Object,
+                Lint,
+                LintObject,
+                Unit,
+                Doc,
+                Deploy,
+                Live,
+                Gateways,
+                Machines,
             ]
         }
         Part::All | Part::Native => {
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways,
+                Format,
+                Dependencies,
+                Object,
+                Lint,
+                LintObject,
+                Unit,
+                Doc,
+                Deploy,
+                Live,
+                Gateways,
             ]
         }
-        Part::Unit => vec![Format, Object, Lint, LintObject, Unit, Doc],
+        Part::Unit => vec![Format, Dependencies, Object, Lint, LintObject, Unit, Doc],
         Part::Live => vec![Object, Live, Gateways],
         Part::Vm => vec![Object, Machines],
         Part::Kubernetes => vec![Object, Cluster],
         Part::Containers => vec![Object, Containers],
+        Part::Packages => vec![Object, Packages],
     };
     all.into_iter()
-        .filter(|stage| !filtered || !matches!(stage, Format | Lint | LintObject | Doc))
+        .filter(|stage| cargo_deny || *stage != Dependencies)
+        .filter(|stage| {
+            !filtered || !matches!(stage, Format | Dependencies | Lint | LintObject | Doc)
+        })
         .collect()
 }
 
@@ -152,7 +183,8 @@ struct Finished {
 /// When any stage failed or could not run.
 pub(crate) fn run(workspace: &Workspace, kit: &Kit, part: Part, filters: &[String]) -> Result<()> {
     let mut finished: Vec<Finished> = Vec::new();
-    for stage in stages(part, !filters.is_empty()) {
+    let cargo_deny = deny::search(workspace).is_some();
+    for stage in stages(part, !filters.is_empty(), cargo_deny) {
         println!("\n== {stage} ==");
         let start = Instant::now();
         let object_failed = finished
@@ -205,6 +237,10 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .args(["--all", "--check"])
             .run()
             .map(silent),
+        Stage::Dependencies => {
+            deny::run(workspace, true)?;
+            Ok("without advisories: `cargo xtask deny` has them".to_owned())
+        }
         Stage::Object => build::object(workspace, kit).map(silent),
         Stage::Lint => on_host(cargo(workspace, "clippy"))
             .args(["--all-targets", "--", "-Dwarnings"])
@@ -217,15 +253,16 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Deploy => deploy::run(workspace, filters),
-        Stage::Cluster => own_harness(workspace, CLUSTER, filters),
+        Stage::Cluster => own_harness(workspace, CLUSTER, filters, &[]),
         Stage::Containers if filters.is_empty() => {
-            own_harness(workspace, LIVE, &[CONTAINERD.to_owned()]).and_then(|counts| {
+            own_harness(workspace, LIVE, &[CONTAINERD.to_owned()], &[]).and_then(|counts| {
                 // One that is skipped has not shown anything.
                 ensure!(!counts.starts_with("0 passed"), "no test ran: {counts}");
                 Ok(counts)
             })
         }
-        Stage::Live | Stage::Containers => own_harness(workspace, LIVE, filters),
+        Stage::Packages => packages::run(workspace, kit, filters),
+        Stage::Live | Stage::Containers => own_harness(workspace, LIVE, filters, &[]),
         Stage::Gateways => gateways(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
@@ -313,14 +350,22 @@ fn gateways(workspace: &Workspace, filters: &[String]) -> Result<String> {
     Ok(counts.to_string())
 }
 
-/// Tests that print their closing line themselves.
-fn own_harness(workspace: &Workspace, name: &str, filters: &[String]) -> Result<String> {
+/// Tests that print their closing line themselves, told `paths` by the environment.
+fn own_harness(
+    workspace: &Workspace,
+    name: &str,
+    filters: &[String],
+    paths: &[(&str, &Path)],
+) -> Result<String> {
     ensure_root()?;
     let mut closing = None;
-    let result = cargo(workspace, "test")
+    let mut call = cargo(workspace, "test")
         .args(["--locked", "--package", "resetmon", "--test", name, "--"])
-        .args(filters)
-        .run_watched(|line| closing = parse_closing_line(line).or(closing));
+        .args(filters);
+    for (variable, path) in paths {
+        call = call.env(variable, path);
+    }
+    let result = call.run_watched(|line| closing = parse_closing_line(line).or(closing));
     let Some(counts) = closing else {
         return Err(result
             .err()

@@ -38,8 +38,27 @@ struct Container {
 }
 
 fn settings_suffice() -> Result<()> {
+    suffices(&[json!("/usr/bin/resetmon")], |root| {
+        for directory in ["usr/bin", "etc", "proc", "sys", "dev", "run"] {
+            fs::create_dir_all(root.join(directory))?;
+        }
+        fs::copy(
+            env!("CARGO_BIN_EXE_resetmon"),
+            root.join("usr/bin/resetmon"),
+        )?;
+        for library in libraries()? {
+            let inside = root.join(library.strip_prefix("/")?);
+            fs::create_dir_all(inside.parent().context("a folder")?)?;
+            fs::copy(&library, &inside)?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs the program that `entrypoint` names in the files that `fill` makes.
+pub(crate) fn suffices(entrypoint: &[Value], fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let pod: Value = serde_saphyr::from_str::<Value>(MANIFEST)?["spec"]["template"]["spec"].take();
-    let container = Container::new(&pod)?;
+    let container = Container::new(&pod, entrypoint, fill)?;
     for life in 1..=2 {
         container.start(life)?;
         let at: SocketAddr = "127.0.0.1:9435".parse()?;
@@ -70,6 +89,9 @@ fn settings_suffice() -> Result<()> {
                 })
                 .map(str::to_owned))
         })?;
+        if life == 1 {
+            container.demonstrates(entrypoint)?;
+        }
         container.stop(life)?;
         // What the next life takes over, in the directory of the node.
         let sets = fs::read_dir(container.pins())?.count();
@@ -86,8 +108,12 @@ fn settings_suffice() -> Result<()> {
 }
 
 impl Container {
-    /// A root file system with the agent and its libraries, a bpffs, and `config.json`.
-    fn new(pod: &Value) -> Result<Self> {
+    /// A root file system, a bpffs, and `config.json`.
+    fn new(
+        pod: &Value,
+        entrypoint: &[Value],
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
         let folder = TempDir::new()?;
         let container = Self {
             name: format!("resetmon-test-{}", std::process::id()),
@@ -95,18 +121,8 @@ impl Container {
             folder,
         };
         let root = container.path("rootfs");
-        for directory in ["usr/bin", "etc", "proc", "sys", "dev", "run"] {
-            fs::create_dir_all(root.join(directory))?;
-        }
-        fs::copy(
-            env!("CARGO_BIN_EXE_resetmon"),
-            root.join("usr/bin/resetmon"),
-        )?;
-        for library in libraries()? {
-            let inside = root.join(library.strip_prefix("/")?);
-            fs::create_dir_all(inside.parent().context("a folder")?)?;
-            fs::copy(&library, &inside)?;
-        }
+        fs::create_dir(&root)?;
+        fill(&root)?;
         fs::create_dir(container.path("configuration"))?;
         fs::write(
             container.path("configuration").join("resetmon.yaml"),
@@ -118,7 +134,7 @@ impl Container {
             .arg(container.path("bpf")))?;
         // As the kubelet does for DirectoryOrCreate.
         fs::create_dir(container.pins())?;
-        let config = container.configuration(pod)?;
+        let config = container.configuration(pod, entrypoint)?;
         fs::write(container.path("config.json"), config.to_string())?;
         Ok(container)
     }
@@ -132,7 +148,7 @@ impl Container {
     }
 
     /// The pod's one container as runc reads it.
-    fn configuration(&self, pod: &Value) -> Result<Value> {
+    fn configuration(&self, pod: &Value, entrypoint: &[Value]) -> Result<Value> {
         let container = &pod["containers"][0];
         let context = &container["securityContext"];
         ensure!(context["privileged"] == false, "privileged");
@@ -146,7 +162,7 @@ impl Container {
             .filter_map(Value::as_str)
             .map(|name| format!("CAP_{name}"))
             .collect();
-        let mut arguments = vec![json!("/usr/bin/resetmon")];
+        let mut arguments = entrypoint.to_vec();
         arguments.extend(
             container["args"]
                 .as_array()
@@ -273,6 +289,24 @@ impl Container {
             state["status"] == "running",
             "it has ended: {}",
             self.said(life)?
+        );
+        Ok(())
+    }
+
+    /// `resetmon demo`, as `kubectl exec` starts it.
+    fn demonstrates(&self, entrypoint: &[Value]) -> Result<()> {
+        let mut command = self.runc(&["exec"]);
+        command
+            .args(entrypoint.iter().filter_map(Value::as_str))
+            .arg("demo");
+        // Which network the container has is not in its configuration.
+        let output = self.netns.run_in(&mut command).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success() && said.contains("All 4"),
+            "demo: {}: {said}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
         );
         Ok(())
     }

@@ -37,6 +37,7 @@ mod nat;
 mod netns;
 mod nginx;
 mod oracle;
+mod package;
 mod pods;
 mod privileges;
 mod prometheus;
@@ -135,6 +136,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(refused::TESTS)
         .chain(record::TESTS)
         .chain(screen::TESTS)
+        .chain(package::tests())
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
     if options.list {

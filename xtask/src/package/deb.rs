@@ -10,6 +10,8 @@ use crate::command::Invocation;
 
 /// The configuration, which upgrades leave as the operator has it.
 pub(super) const CONFIG: &str = "etc/resetmon/resetmon.yaml";
+/// Where the project is, and is told of faults: it has no mail address to give.
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 /// Where licences and the bill of materials go.
 const DOC: &str = "usr/share/doc/resetmon";
 
@@ -21,16 +23,12 @@ pub(super) fn build(parts: &Parts) -> Result<PathBuf> {
     let tree = parts.folder.join("deb");
     emptied(&tree)?;
     lay_out(parts, &tree)?;
-    let architecture = Invocation::new("dpkg")
-        .arg("--print-architecture")
-        .read()?
-        .trim()
-        .to_owned();
+    let architecture = parts.arch.debian();
     let control = tree.join("DEBIAN");
     fs::create_dir_all(&control)?;
     fs::write(
         control.join("control"),
-        control_file(&architecture, size(&tree)?),
+        control_file(architecture, size(&tree)?),
     )?;
     fs::write(control.join("conffiles"), format!("/{CONFIG}\n"))?;
     for script in ["postinst", "prerm", "postrm"] {
@@ -84,14 +82,22 @@ fn lay_out(parts: &Parts, tree: &Path) -> Result<()> {
         .arg(share.join("man"))
         .args(["-type", "f", "-exec", "gzip", "-9n", "{}", "+"])
         .run()?;
+    let config_file = tree.join(CONFIG);
+    if let Some(folder) = config_file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(config_file, config(parts)?)?)
+}
+
+/// The configuration as it is installed.
+///
+/// # Errors
+/// When the reference cannot be read.
+pub(super) fn config(parts: &Parts) -> Result<String> {
     let reference = parts.root.join("resetmon/src/config/reference.yaml");
     let reference = fs::read_to_string(&reference)
         .with_context(|| format!("cannot read {}", reference.display()))?;
-    let config = tree.join(CONFIG);
-    if let Some(folder) = config.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(config, commented(&reference))?)
+    Ok(commented(&reference))
 }
 
 /// The reference with every key off: what is uncommented is what the operator wants.
@@ -123,17 +129,16 @@ fn control_file(architecture: &str, kib: u64) -> String {
         "Package: resetmon\n\
          Version: {VERSION}\n\
          Architecture: {architecture}\n\
-         Maintainer: The resetmon authors <resetmon@users.noreply.github.com>\n\
+         Maintainer: The resetmon maintainers <{REPOSITORY}/issues>\n\
          Installed-Size: {kib}\n\
          Section: net\n\
          Priority: optional\n\
-         Homepage: {}\n\
+         Homepage: {REPOSITORY}\n\
          Description: every TCP reset on a node, explained\n \
          Says of each TCP reset who sent it, whose process, which peer, which gateway route,\n \
          and why: as Prometheus metrics, live in a terminal, and as a report.\n \
          .\n \
-         Needs Linux 5.15 or newer with BTF; `resetmon doctor` says what a kernel gives.\n",
-        env!("CARGO_PKG_REPOSITORY")
+         Needs Linux 5.15 or newer with BTF; `resetmon doctor` says what a kernel gives.\n"
     )
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{Counts, cargo, parse_test_result};
 use crate::command::Invocation;
 use crate::helm;
+use crate::package::deb_check;
 use crate::workspace::Workspace;
 
 /// The name of the tests, a harness of its own in `resetmon/tests`.
@@ -33,6 +34,12 @@ fn chosen(kustomize: bool, helm: bool) -> Vec<&'static str> {
 pub(super) fn run(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut counts = call(workspace, None, &[], filters)?;
     let mut remarks = Vec::new();
+    if !deb_check::is_possible() {
+        remarks.push("no dpkg".to_owned());
+    } else if filters.is_empty() {
+        deb_check::run(workspace).context("the Debian package")?;
+        counts.passed += 1;
+    }
     let kustomize = has_kustomize();
     if !kustomize {
         remarks.push("no kubectl with Kustomize 4.5 or newer".to_owned());

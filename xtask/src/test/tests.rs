@@ -48,7 +48,9 @@ fn reads_the_standard_harness() {
 
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
-    use Stage::{Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Unit};
+    use Stage::{
+        Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Packages, Unit,
+    };
     let rows = [
         (
             Part::All,
@@ -71,6 +73,7 @@ fn filters_leave_out_what_is_no_named_test() {
         ),
         (Part::Live, false, vec![Object, Live, Gateways]),
         (Part::Vm, false, vec![Object, Machines]),
+        (Part::Packages, false, vec![Object, Packages]),
         (Part::All, true, vec![Object, Unit, Deploy, Live, Gateways]),
         (Part::Unit, true, vec![Object, Unit]),
         (
@@ -82,7 +85,14 @@ fn filters_leave_out_what_is_no_named_test() {
         (Part::Vm, true, vec![Object, Machines]),
     ];
     for (part, filtered, expected) in rows {
-        assert_eq!(stages(part, filtered), expected, "{part:?} {filtered}");
+        assert_eq!(
+            stages(part, filtered, false),
+            expected,
+            "{part:?} {filtered}"
+        );
+        let mut more = stages(part, filtered, true);
+        more.retain(|stage| *stage != Stage::Dependencies);
+        assert_eq!(more, expected, "{part:?} {filtered}");
     }
 }
 
@@ -134,5 +144,23 @@ fn the_summary_repeats_no_command_line() {
     ];
     for (error, expected) in rows {
         assert_eq!(in_brief(&error), expected);
+    }
+}
+
+#[test]
+fn dependencies_are_checked_before_anything_is_compiled() {
+    for (part, filtered, expected) in [
+        (Part::All, false, true),
+        (Part::Native, false, true),
+        (Part::Unit, false, true),
+        (Part::Live, false, false),
+        (Part::Packages, false, false),
+        (Part::All, true, false),
+    ] {
+        let stages = stages(part, filtered, true);
+        let at = stages
+            .iter()
+            .position(|stage| *stage == Stage::Dependencies);
+        assert_eq!(at, expected.then_some(1), "{part:?} {filtered}");
     }
 }
