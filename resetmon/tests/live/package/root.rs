@@ -115,10 +115,16 @@ impl Root {
         Ok(newer)
     }
 
-    /// How many objects are pinned.
+    /// How many objects and folders are pinned.
     pub(super) fn pinned(&self) -> Result<usize> {
         let mut count = 0;
-        let mut next = vec![self.bpffs()];
+        let top = self.bpffs().join("resetmon");
+        let mut next = Vec::new();
+        // The kernel has some of its own beside it.
+        if top.exists() {
+            count += 1;
+            next.push(top);
+        }
         while let Some(folder) = next.pop() {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
