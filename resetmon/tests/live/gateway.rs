@@ -16,6 +16,7 @@ use crate::agent::Agent;
 use crate::events::Events;
 use crate::http::{self, Answer};
 use crate::netns::Netns;
+use crate::owner::{self, children, signal};
 use crate::service::PATIENCE;
 
 /// Where nginx serves.
@@ -216,32 +217,7 @@ impl Gateway {
 
     /// The worker that holds the connection between `local` and `remote`, by /proc alone.
     pub(crate) fn holder(&self, local: SocketAddr, remote: SocketAddr) -> Result<u32> {
-        let table = self
-            .netns
-            .enter(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
-        let ends = (hex(local), hex(remote));
-        let inode = table
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .find(|fields| {
-                let end = |at: usize| fields.get(at).map(|end| (*end).to_owned());
-                (end(1), end(2)) == ends
-            })
-            .and_then(|fields| fields.get(9).map(|inode| format!("socket:[{inode}]")))
-            .with_context(|| format!("{local} to {remote} is not in /proc/net/tcp"))?;
-        let holds = |pid: &&u32| {
-            let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-                return false;
-            };
-            fds.flatten().any(|fd| {
-                std::fs::read_link(fd.path()).is_ok_and(|link| link.to_string_lossy() == inode)
-            })
-        };
-        self.workers
-            .iter()
-            .find(holds)
-            .copied()
-            .context("no worker holds the connection")
+        owner::holder(&self.netns, &self.workers, local, remote)
     }
 
     /// resetmon's /metrics.
@@ -318,14 +294,6 @@ impl Client {
     }
 }
 
-/// Sends a signal to a process.
-pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.context("process id")?, signal).context("send a signal")
-}
-
 /// Sum over the samples of counter `name` that have all of `labels`, in Prometheus text.
 pub(crate) fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
     let samples: Vec<u64> = page
@@ -343,25 +311,6 @@ pub(crate) fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<u64
         .filter_map(|(_, value)| value.parse().ok())
         .collect();
     (!samples.is_empty()).then(|| samples.iter().sum())
-}
-
-/// `0100007F:1F90`, as in /proc/net/tcp.
-fn hex(address: SocketAddr) -> Option<String> {
-    match address {
-        SocketAddr::V4(v4) => {
-            let ip = u32::from_ne_bytes(v4.ip().octets());
-            Some(format!("{ip:08X}:{:04X}", v4.port()))
-        }
-        SocketAddr::V6(_) => None,
-    }
-}
-
-fn children(pid: u32) -> HashSet<u32> {
-    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
 }
 
 /// A worker has renamed itself once it is set up.

@@ -12,29 +12,25 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use common::{actor, agent, cgroup, channel, events, http, netns, owner, service, wire};
 use compare::Reporter;
 use runner::Runner;
 use scenario::{Scenario, Whole};
 use scene::Family;
 
-mod actor;
-mod agent;
-mod cgroup;
-mod channel;
+#[path = "../common/mod.rs"]
+mod common;
 mod compare;
 mod container;
 mod containerd;
 mod cri;
 mod dashboards;
 mod demo;
-mod events;
 mod expected;
 mod gateway;
-mod http;
 mod judge;
 mod machine;
 mod nat;
-mod netns;
 mod nginx;
 mod oracle;
 mod package;
@@ -52,9 +48,7 @@ mod scenario;
 mod scenarios;
 mod scene;
 mod screen;
-mod service;
 mod storm;
-mod wire;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

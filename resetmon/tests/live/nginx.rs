@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::actor::command::{Readiness, Setting};
 use crate::actor::{Actor, Socket};
-use crate::gateway::{CHAT, Gateway, NGINX, PAYMENTS, signal};
+use crate::gateway::{CHAT, Gateway, NGINX, PAYMENTS};
+use crate::owner::{is_stopped, signal};
 use crate::scenario::Whole;
 
 pub(crate) mod failures;
@@ -321,13 +322,6 @@ fn keepalive_race() -> Result<()> {
         &backend,
     )?;
     gateway.stop()
-}
-
-fn is_stopped(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('T'))
-    })
 }
 
 /// The backend closes an idle connection and its FIN is lost on the way: nginx learns of it only
