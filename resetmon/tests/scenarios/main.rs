@@ -1,0 +1,115 @@
+//! The scenario bench: real faults on either leg of real gateways, and what an expert would say of
+//! them against what `resetmon` says. Needs root.
+//!
+//! ```text
+//! cargo xtask scenarios [-- [--list] [--verbose] [NAME…]]
+//! ```
+//!
+//! A row of [`rows::TABLE`] is one fault at one gateway, with every event that it may cause; names
+//! select rows by a part of `GATEWAY ROW`. At the end stand a confusion matrix of causes and
+//! failures, and the share of right rows. The run fails below [`GOAL`], and with any event that
+//! names a process or a route that was not concerned.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use common::{actor, agent, channel, events, http, netns, owner, service, wire};
+use runner::{Chosen, Outcome};
+
+mod bed;
+mod certificates;
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "the live tests use more of it")]
+mod common;
+mod exchange;
+mod fault;
+mod gateway;
+mod matrix;
+mod monitor;
+mod row;
+mod rows;
+mod runner;
+mod scene;
+mod tap;
+mod verdict;
+
+/// Least share of right rows, percent.
+const GOAL: usize = 98;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = if arguments.first().is_some_and(|first| first == "actor") {
+        actor::puppet::serve().map(|()| true)
+    } else {
+        run(&arguments)
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("scenarios: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the goals were met.
+fn run(arguments: &[String]) -> Result<bool> {
+    // Options of the built-in test harness, which `cargo test -- …` gives to all, are none of names.
+    let (options, filters): (Vec<&String>, Vec<&String>) = arguments
+        .iter()
+        .partition(|argument| argument.starts_with('-'));
+    let is_set = |option: &str| options.iter().any(|one| *one == option);
+    let chosen: Vec<Chosen> = rows::TABLE
+        .iter()
+        .map(|(gateway, rows)| {
+            let wanted = rows.iter().filter(|row| {
+                let title = runner::title(*gateway, row);
+                filters.is_empty() || filters.iter().any(|part| title.contains(part.as_str()))
+            });
+            (*gateway, wanted.collect())
+        })
+        .collect();
+    if is_set("--list") {
+        for (gateway, rows) in &chosen {
+            for row in rows {
+                println!("{}", runner::title(*gateway, row));
+            }
+        }
+        return Ok(true);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("network namespaces and eBPF need root: run as root, or leave out --test scenarios");
+    }
+    let start = Instant::now();
+    let outcome = runner::run(&chosen, is_set("--verbose"))?;
+    let Outcome {
+        right,
+        wrong,
+        skipped,
+        wrong_processes,
+        wrong_routes,
+        matrix,
+    } = &outcome;
+    let rows = right + wrong;
+    if rows > 0 {
+        let (events, agree) = matrix.agreement();
+        println!("\n{matrix}\n{agree} of {events} causes and failures are as expected");
+        println!(
+            "{right} of {rows} rows are right ({:.1} %, goal {GOAL} %), {wrong_processes} wrong \
+             processes, {wrong_routes} wrong routes, {:.0} s",
+            share(*right, rows),
+            start.elapsed().as_secs_f64()
+        );
+    }
+    println!("{right} passed, {wrong} failed, {skipped} skipped");
+    Ok(right * 100 >= rows * GOAL && wrong_processes + wrong_routes == 0)
+}
+
+/// Percent.
+#[expect(clippy::cast_precision_loss, reason = "counts of rows are small")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 * 100.0 / whole as f64
+}
