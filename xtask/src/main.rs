@@ -1,5 +1,5 @@
-//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `vm`, `bench`, `package`
-//! or `deny`.
+//! What a contributor types: `cargo xtask setup`, `build`, `run`, `test`, `scenarios`, `vm`, `bench`,
+//! `package` or `deny`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ mod package;
 mod packages;
 mod privilege;
 mod run;
+mod scenarios;
 mod setup;
 mod test;
 mod toolchain;
@@ -70,6 +71,14 @@ enum Task {
         choice: Choice,
         /// Run only tests whose names contain one of these: no checks of format and lints, and no
         /// virtual machines unless --vm is given
+        filters: Vec<String>,
+    },
+    /// Run the scenario bench: real faults at real gateways, each with what resetmon must say of it;
+    /// needs root
+    Scenarios {
+        /// Run only rows whose names (GATEWAY ROW) contain one of these; --list names them, --verbose
+        /// shows events and segments
+        #[arg(last = true)]
         filters: Vec<String>,
     },
     /// Run the live-kernel tests on other kernels, each in a virtual machine; needs no root
@@ -197,6 +206,10 @@ fn perform(task: Task) -> Result<()> {
             };
             let kit = setup::ensure(&workspace, scope, false)?;
             test::run(&workspace, &kit, part, &filters)
+        }
+        Task::Scenarios { filters } => {
+            let kit = setup::ensure(&workspace, Scope::Test, false)?;
+            scenarios::run(&workspace, &kit, &filters)
         }
         Task::Package(options) => {
             let kit = setup::ensure(&workspace, Scope::Package(options), false)?;

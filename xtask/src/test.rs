@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
-use crate::{build, deny, privilege, vm};
+use crate::{build, deny, privilege, scenarios, vm};
 
 mod deploy;
 mod packages;
@@ -63,6 +63,7 @@ enum Stage {
     Deploy,
     Live,
     Gateways,
+    Scenarios,
     Machines,
     Cluster,
     Containers,
@@ -80,6 +81,7 @@ impl Stage {
                 | Self::Deploy
                 | Self::Live
                 | Self::Gateways
+                | Self::Scenarios
                 | Self::Machines
                 | Self::Cluster
                 | Self::Containers
@@ -101,6 +103,7 @@ impl fmt::Display for Stage {
             Self::Deploy => "deployment files",
             Self::Live => "live-kernel tests",
             Self::Gateways => "gateway tests",
+            Self::Scenarios => "scenario bench",
             Self::Machines => "virtual machines",
             Self::Cluster => "Kubernetes tests",
             Self::Containers => "container tests",
@@ -114,7 +117,7 @@ impl fmt::Display for Stage {
 fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
     use Stage::{
         Cluster, Containers, Dependencies, Deploy, Doc, Format, Gateways, Lint, LintObject, Live,
-        Machines, Object, Packages, Unit,
+        Machines, Object, Packages, Scenarios, Unit,
     };
     let all = match part {
         Part::All if !filtered => {
@@ -129,6 +132,7 @@ fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
                 Deploy,
                 Live,
                 Gateways,
+                Scenarios,
                 Machines,
             ]
         }
@@ -144,10 +148,11 @@ fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
                 Deploy,
                 Live,
                 Gateways,
+                Scenarios,
             ]
         }
         Part::Unit => vec![Format, Dependencies, Object, Lint, LintObject, Unit, Doc],
-        Part::Live => vec![Object, Live, Gateways],
+        Part::Live => vec![Object, Live, Gateways, Scenarios],
         Part::Vm => vec![Object, Machines],
         Part::Kubernetes => vec![Object, Cluster],
         Part::Containers => vec![Object, Containers],
@@ -264,6 +269,7 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
         Stage::Packages => packages::run(workspace, kit, filters),
         Stage::Live | Stage::Containers => own_harness(workspace, LIVE, filters, &[]),
         Stage::Gateways => gateways(workspace, filters),
+        Stage::Scenarios => scenarios::bench(workspace, filters),
         Stage::Machines => {
             let options = vm::Options {
                 kernels: &vm::ENDS,
@@ -276,7 +282,8 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
     }
 }
 
-fn cargo(workspace: &Workspace, verb: &str) -> Invocation {
+/// A call of cargo in the workspace.
+pub(crate) fn cargo(workspace: &Workspace, verb: &str) -> Invocation {
     Invocation::new(&workspace.cargo)
         .arg(verb)
         .dir(&workspace.root)
@@ -304,7 +311,8 @@ fn lint_object(workspace: &Workspace, kit: &Kit) -> Result<String> {
 fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     let mut call = on_host(cargo(workspace, "test")).args(["--no-fail-fast", "--lib", "--bins"]);
     for name in integration_tests(&workspace.root)? {
-        if ![LIVE, GATEWAYS, CLUSTER, deploy::TESTS].contains(&&*name) {
+        let own = [LIVE, GATEWAYS, CLUSTER, scenarios::SCENARIOS, deploy::TESTS];
+        if !own.contains(&&*name) {
             call = call.args(["--test", &name]);
         }
     }
@@ -319,7 +327,8 @@ fn unit(workspace: &Workspace, filters: &[String]) -> Result<String> {
     Ok(counts.to_string())
 }
 
-fn ensure_root() -> Result<()> {
+/// Fails without root.
+pub(crate) fn ensure_root() -> Result<()> {
     if !privilege::is_root() {
         bail!(
             "they need root: type `sudo -E env \"PATH=$PATH\" cargo xtask test --live`, or leave \

@@ -49,21 +49,23 @@ fn reads_the_standard_harness() {
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
     use Stage::{
-        Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Packages, Unit,
+        Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Packages,
+        Scenarios, Unit,
     };
     let rows = [
         (
             Part::All,
             false,
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Machines,
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Scenarios,
+                Machines,
             ],
         ),
         (
             Part::Native,
             false,
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways,
+                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Scenarios,
             ],
         ),
         (
@@ -71,17 +73,21 @@ fn filters_leave_out_what_is_no_named_test() {
             false,
             vec![Format, Object, Lint, LintObject, Unit, Doc],
         ),
-        (Part::Live, false, vec![Object, Live, Gateways]),
+        (Part::Live, false, vec![Object, Live, Gateways, Scenarios]),
         (Part::Vm, false, vec![Object, Machines]),
         (Part::Packages, false, vec![Object, Packages]),
-        (Part::All, true, vec![Object, Unit, Deploy, Live, Gateways]),
+        (
+            Part::All,
+            true,
+            vec![Object, Unit, Deploy, Live, Gateways, Scenarios],
+        ),
         (Part::Unit, true, vec![Object, Unit]),
         (
             Part::Native,
             true,
-            vec![Object, Unit, Deploy, Live, Gateways],
+            vec![Object, Unit, Deploy, Live, Gateways, Scenarios],
         ),
-        (Part::Live, true, vec![Object, Live, Gateways]),
+        (Part::Live, true, vec![Object, Live, Gateways, Scenarios]),
         (Part::Vm, true, vec![Object, Machines]),
     ];
     for (part, filtered, expected) in rows {
