@@ -8,6 +8,7 @@ pub(crate) mod agent;
 pub(crate) mod cgroup;
 pub(crate) mod channel;
 pub(crate) mod events;
+pub(crate) mod forgery;
 pub(crate) mod http;
 pub(crate) mod netns;
 pub(crate) mod owner;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use common::{actor, agent, cgroup, channel, events, http, netns, owner, service, wire};
+use common::{actor, agent, cgroup, channel, events, forgery, http, netns, owner, service, wire};
 use compare::Reporter;
 use runner::Runner;
 use scenario::{Scenario, Whole};

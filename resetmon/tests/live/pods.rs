@@ -1,16 +1,11 @@
 //! Both ends of a connection in network namespaces of this node, as two pods have them.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, sendto,
-    socket_with,
-};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
@@ -18,10 +13,10 @@ use crate::actor::command::{Command as Step, Readiness, Setting};
 use crate::actor::{Actor, Socket};
 use crate::agent::Agent;
 use crate::events::is_sent;
+use crate::forgery::{self, Ears};
 use crate::netns::{Netns, set_up};
 use crate::scenario::Whole;
 use crate::service::PATIENCE;
-use crate::wire::{Segment, flag};
 
 /// Every row.
 pub(crate) static TESTS: &[Whole] = &[Whole {
@@ -194,60 +189,21 @@ fn refused(pods: &Pods) -> Result<()> {
 
 /// A RST in the server's name, which its socket knows nothing of.
 fn forged(pods: &Pods) -> Result<()> {
-    let wire = pods.far.enter(|| raw(ipproto::TCP))??;
+    let ears = Ears::new(&pods.far)?;
     let (socket, accepted) = pods.pair()?;
     let local = socket.local()?;
-    let heard = last_heard(&wire, local)?;
-    let rst = Segment {
-        from: heard.to,
-        to: heard.from,
-        flags: flag::RST,
-        seq: heard.ack,
-        ack: 0,
-        window: 0,
-        ttl: 64,
-        options: Vec::new(),
-        payload: Vec::new(),
-    };
-    let sender = pods.far.enter(|| raw(ipproto::RAW))??;
-    let to = SocketAddrV4::new(CLIENT, 0);
-    sendto(&sender, &rst.packet(), SendFlags::empty(), &to).context("send a RST")?;
+    let heard = ears.hear(|segment| segment.from == local)?;
+    forgery::reset(&pods.far, &heard, 64)?;
     socket.read_fails(Errno::CONNRESET)?;
     let event = pods.received(local)?;
     ensure!(event["twin"].is_null(), "nobody sent it: {event}");
-    ensure!(event["cause"] == "aborted_before_response", "{event}");
-    let facts = event["evidence"].to_string();
-    ensure!(facts.contains("\"nobody on this node sent it"), "{event}");
-    ensure!(facts.contains("still in established"), "{event}");
+    ensure!(event["cause"] == "injected", "{event}");
+    ensure!(event["sender"] == "middlebox", "{event}");
+    let last = event["evidence"].as_array().and_then(|facts| facts.last());
+    let last = last.and_then(Value::as_str).unwrap_or_default();
+    ensure!(last.starts_with("nobody on this node sent it"), "{event}");
+    ensure!(last.contains("still in established"), "{event}");
     accepted.close()
-}
-
-fn raw(protocol: rustix::net::Protocol) -> Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(protocol));
-    socket.context("raw socket")
-}
-
-/// The request that came from `client`.
-fn last_heard(wire: &OwnedFd, client: SocketAddr) -> Result<Segment> {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        let mut packet = [0; 2048];
-        match recv(wire, &mut packet, RecvFlags::empty()) {
-            Ok((length, _)) => {
-                let segment = Segment::parse(&packet[..length]);
-                if let Some(segment) = segment
-                    && segment.from == client
-                    && !segment.payload.is_empty()
-                {
-                    return Ok(segment);
-                }
-            }
-            Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(error).context("read a raw socket"),
-        }
-    }
-    bail!("the request was not seen");
 }
 
 /// The last one: the server ends with it.
