@@ -239,7 +239,9 @@ impl Reset {
             Cause::AbortedDuringSetup if o.role == Some(Role::Server) && unused => None,
             // Everything sent was taken and everything that came was read: by its counters a kept
             // connection that is no longer wanted.
-            Cause::LingerAbort | Cause::ClientCanceled if is_settled(o) => None,
+            Cause::LingerAbort | Cause::ClientCanceled if is_settled(o) && !self.sender_lost() => {
+                None
+            }
             Cause::DataAfterClose | Cause::Timewait
                 if o.trigger
                     .is_some_and(|packet| is_farewell(packet.len.into())) =>
@@ -256,6 +258,21 @@ impl Reset {
             }
             _ => Some(FailureKind::Reset),
         }
+    }
+
+    /// Whether its sender, on this node, was cut off or had something to read: what this end's counters
+    /// do not show.
+    fn sender_lost(&self) -> bool {
+        self.twin.as_ref().is_some_and(|twin| {
+            matches!(
+                twin.cause,
+                Cause::ProcessKilled
+                    | Cause::ProcessExit
+                    | Cause::ClosedWithUnreadData
+                    | Cause::MemoryPressure
+                    | Cause::SocketDestroyed
+            )
+        })
     }
 }
 

@@ -3,7 +3,7 @@ use crate::diagnosis::cause::diagnose;
 use crate::diagnosis::fixture::{Traffic, ms, no_socket, packet, received, sent, set, task};
 use crate::event::Event;
 use crate::kernel::observation::{Exit, Observation};
-use crate::reset::ResetId;
+use crate::reset::{ResetId, Twin};
 
 const CLIENT: Option<Role> = Some(Role::Client);
 
@@ -519,4 +519,27 @@ fn whoever_resets_what_is_settled_breaks_nothing() {
         Some(FailureKind::Reset),
         "nothing was answered"
     );
+}
+
+#[test]
+fn the_sender_tells_what_was_left_unread() {
+    const SERVER: Option<Role> = Some(Role::Server);
+    // The client had taken all that was sent.
+    let o = Traffic::new((100, 900), (8, 4), 0).at(SERVER, TcpState::Established);
+    let mut left = of_cause(Cause::ClientCanceled, o);
+    assert_eq!(left.failure(), None);
+    for (cause, kind) in [
+        (Cause::LingerAbort, None),
+        (Cause::ProcessKilled, Some(FailureKind::Reset)),
+        (Cause::ProcessExit, Some(FailureKind::Reset)),
+        (Cause::ClosedWithUnreadData, Some(FailureKind::Reset)),
+    ] {
+        left.twin = Some(Twin {
+            id: ResetId(1),
+            netns: 1,
+            owner: None,
+            cause,
+        });
+        assert_eq!(left.failure(), kind, "{cause}");
+    }
 }
