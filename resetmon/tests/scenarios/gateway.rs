@@ -12,6 +12,7 @@ use crate::row::Setting;
 pub(crate) mod envoy;
 pub(crate) mod haproxy;
 pub(crate) mod nginx;
+pub(crate) mod python;
 
 /// A kind of gateway. Each row has a listener of its own, with one route, to an upstream with one
 /// backend, both named after the row: so rows are told apart by their ports, and resetmon has many
