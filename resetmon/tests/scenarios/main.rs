@@ -2,19 +2,19 @@
 //! them against what `resetmon` says. Needs root.
 //!
 //! ```text
-//! cargo xtask scenarios [-- [--list] [--verbose] [NAME…]]
+//! cargo xtask scenarios [-- [--list] [--verbose] [--healthy=SECONDS] [NAME…]]
 //! ```
 //!
 //! A row of [`rows::TABLE`] is one fault at one gateway, with every event that it may cause; names
 //! select rows by a part of `GATEWAY ROW`. At the end stand a confusion matrix of causes and
 //! failures, and the share of right rows. The run fails below [`GOAL`], and with any event that
 //! names a process or a route that was not concerned, or where `resetmon report` does not find the six
-//! faults of [`mixed`].
+//! faults of [`mixed`], or anything in the healthy traffic of [`healthy`].
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use common::{actor, agent, cgroup, channel, events, forgery, http, netns, owner, service, wire};
 use runner::{Chosen, Outcome};
@@ -27,6 +27,7 @@ mod common;
 mod exchange;
 mod fault;
 mod gateway;
+mod healthy;
 mod matrix;
 mod mixed;
 mod monitor;
@@ -82,8 +83,11 @@ fn run(arguments: &[String]) -> Result<bool> {
                 println!("{}", runner::title(*gateway, row));
             }
         }
-        if wanted(mixed::TITLE) {
-            println!("{}", mixed::TITLE);
+        for title in [mixed::TITLE, healthy::TITLE]
+            .into_iter()
+            .filter(|title| wanted(title))
+        {
+            println!("{title}");
         }
         return Ok(true);
     }
@@ -92,17 +96,29 @@ fn run(arguments: &[String]) -> Result<bool> {
     }
     let start = Instant::now();
     let verbose = is_set("--verbose");
-    let (outcome, mixed) = std::thread::scope(|scope| {
-        // It takes as long as all the rows.
-        let mixed = wanted(mixed::TITLE).then(|| scope.spawn(|| mixed::run(verbose)));
-        let outcome = runner::run(&chosen, verbose);
-        (outcome, mixed.map(std::thread::ScopedJoinHandle::join))
-    });
-    let mixed_is_right = match mixed {
-        None => true,
-        Some(Ok(found)) => mixed::tell(found),
-        Some(Err(_)) => bail!("the mixed run panicked"),
+    let healthy = match options
+        .iter()
+        .find_map(|option| option.strip_prefix("--healthy="))
+    {
+        Some(seconds) => Duration::from_secs(seconds.parse().context("--healthy=SECONDS")?),
+        None => healthy::SHORT,
     };
+    let (outcome, reports) = std::thread::scope(|scope| {
+        // Each takes as long as all the rows.
+        let mixed =
+            wanted(mixed::TITLE).then(|| (mixed::TITLE, scope.spawn(move || mixed::run(verbose))));
+        let healthy = wanted(healthy::TITLE)
+            .then(|| (healthy::TITLE, scope.spawn(move || healthy::run(healthy))));
+        let outcome = runner::run(&chosen, verbose);
+        let reports = mixed.into_iter().chain(healthy);
+        let reports: Vec<_> = reports.map(|(title, run)| (title, run.join())).collect();
+        (outcome, reports)
+    });
+    let mut reports_are_right = true;
+    for (title, report) in reports {
+        let report = report.map_err(|_| anyhow!("it panicked")).flatten();
+        reports_are_right &= tell(title, report);
+    }
     let outcome = outcome?;
     let Outcome {
         right,
@@ -125,7 +141,18 @@ fn run(arguments: &[String]) -> Result<bool> {
     }
     println!("{right} passed, {wrong} failed, {skipped} skipped");
     let is_right = right * 100 >= rows * GOAL && wrong_processes + wrong_routes == 0;
-    Ok(is_right && mixed_is_right)
+    Ok(is_right && reports_are_right)
+}
+
+/// Says what came of a run of `resetmon report`; whether all was right.
+fn tell(title: &str, found: Result<Vec<String>>) -> bool {
+    let wrong = found.unwrap_or_else(|error| vec![format!("{error:#}")]);
+    let word = if wrong.is_empty() { "ok" } else { "WRONG" };
+    println!("{title:<44} {word}");
+    for line in &wrong {
+        println!("    {line}");
+    }
+    wrong.is_empty()
 }
 
 /// Percent.

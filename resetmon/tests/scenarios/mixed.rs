@@ -84,17 +84,6 @@ const DUE: [Due; 6] = [
     },
 ];
 
-/// Says what came of [`run`]; whether all was right.
-pub(crate) fn tell(found: Result<Vec<String>>) -> bool {
-    let wrong = found.unwrap_or_else(|error| vec![format!("{error:#}")]);
-    let word = if wrong.is_empty() { "ok" } else { "WRONG" };
-    println!("{TITLE:<44} {word}");
-    for line in &wrong {
-        println!("    {line}");
-    }
-    wrong.is_empty()
-}
-
 /// What was wrong, a line each.
 pub(crate) fn run(verbose: bool) -> Result<Vec<String>> {
     let netns = Netns::new()?;
