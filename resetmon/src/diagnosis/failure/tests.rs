@@ -539,6 +539,8 @@ fn the_sender_tells_what_was_left_unread() {
             netns: 1,
             owner: None,
             cause,
+            fact: None,
+            is_settled: false,
         });
         assert_eq!(left.failure(), kind, "{cause}");
     }
