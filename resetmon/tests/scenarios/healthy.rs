@@ -1,7 +1,7 @@
 //! Healthy traffic for a while: nobody may be told of a failure, and the report may find nothing.
 //!
 //! Kept connections, connections that their server closes when idle, fresh ones, TLS, HTTP/2, downloads,
-//! HAProxy's checks of both kinds (one that only connects ends by a RST), and clients that connect
+//! `HAProxy`'s checks of both kinds (one that only connects ends by a RST), and clients that connect
 //! and leave.
 
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ pub(crate) const SHORT: Duration = Duration::from_secs(40);
 const WEB: &str = "127.0.0.1:18080";
 const TLS: &str = "127.0.0.1:18443";
 const BACKEND: &str = "127.0.0.1:19001";
-/// HAProxy: with checks by HTTP, and with those that only connect.
+/// `HAProxy`: with checks by HTTP, and with those that only connect.
 const PROXY: &str = "127.0.0.1:18100";
 const TUNNEL: &str = "127.0.0.1:18101";
 

@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
         refused::rejected_later,
         &[
             Upstream
-                .receives("aborted_before_response")
+                .receives("injected")
                 .saying("nobody on this node sent it")
                 .if_rejects_are_seen(false),
             Upstream
