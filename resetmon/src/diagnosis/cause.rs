@@ -26,10 +26,14 @@ pub const LONG_SILENCE: Duration = Duration::from_secs(1);
 /// Length on the wire of a TLS alert in clear: what ends a handshake that has failed (RFC 8446, 6).
 const CLEAR_ALERT: u32 = 7;
 
-/// Whether payload of this length has the size of a TLS end's last word, a `close_notify` or an alert,
-/// of which nothing is lost if nobody takes it.
-pub(super) fn is_farewell(length: u32) -> bool {
-    length == CLEAR_ALERT || CLOSE_NOTIFY.contains(&length)
+/// What payload of this length is, if it has the size of a TLS end's last word: nothing is lost if nobody
+/// takes it.
+pub(super) fn farewell(length: u32) -> Option<&'static str> {
+    match length {
+        CLEAR_ALERT => Some("alert"),
+        _ if CLOSE_NOTIFY.contains(&length) => Some("close_notify"),
+        _ => None,
+    }
 }
 
 /// Concludes why.

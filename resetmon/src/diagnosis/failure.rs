@@ -11,7 +11,7 @@ use gateway_ebpf_common::event::{
 };
 
 use super::cause::evidence::{bytes, how, span, ticks, who};
-use super::cause::{LONG_SILENCE, is_farewell};
+use super::cause::{LONG_SILENCE, farewell};
 use crate::kernel::names;
 use crate::kernel::observation::{
     Direction, Ended, Failed, Observation, Role, Shape, TcpState, Vitals,
@@ -244,7 +244,7 @@ impl Reset {
             }
             Cause::DataAfterClose | Cause::Timewait
                 if o.trigger
-                    .is_some_and(|packet| is_farewell(packet.len.into())) =>
+                    .is_some_and(|packet| farewell(packet.len.into()).is_some()) =>
             {
                 None
             }
@@ -252,7 +252,7 @@ impl Reset {
             Cause::ClosedWithUnreadData
                 if o.vitals
                     .as_ref()
-                    .is_some_and(|vitals| is_farewell(vitals.unread)) =>
+                    .is_some_and(|vitals| farewell(vitals.unread).is_some()) =>
             {
                 None
             }

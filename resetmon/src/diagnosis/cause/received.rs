@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::evidence::{bytes, span, ticks};
-use super::{CLOSE_NOTIFY, LONG_SILENCE, is_farewell};
+use super::{LONG_SILENCE, farewell};
 use crate::kernel::observation::{Observation, Role, TcpState, Vitals};
 use crate::reset::{Cause, Evidence};
 
@@ -236,14 +236,9 @@ impl Exchange<'_> {
     /// `close_notify` or alert alone is no loss.
     fn at_stake(&self, e: &mut Evidence) -> u32 {
         let unacked = self.vitals.unacked;
-        if is_farewell(unacked) {
+        if let Some(word) = farewell(unacked) {
             e.say(format!(
-                "the {unacked} unacknowledged bytes have the size of a TLS {}",
-                if CLOSE_NOTIFY.contains(&unacked) {
-                    "close_notify"
-                } else {
-                    "alert"
-                }
+                "the {unacked} unacknowledged bytes have the size of a TLS {word}"
             ));
             0
         } else {

@@ -1,7 +1,7 @@
 //! The local end was connected to: what the client did not wait for.
 
 use super::{Exchange, Last};
-use crate::diagnosis::cause::CLOSE_NOTIFY;
+use crate::diagnosis::cause::farewell;
 use crate::reset::{Cause, Evidence};
 
 #[cfg(test)]
@@ -40,12 +40,12 @@ impl Exchange<'_> {
                 "we had finished sending and all of it was acknowledged",
             );
         }
-        if CLOSE_NOTIFY.contains(&vitals.unread) {
+        if let Some(word) = farewell(vitals.unread) {
             return e.so(
                 Cause::ResetAfterClose,
                 format!(
-                    "the last {} bytes in, unread, have the size of a TLS close_notify and nothing \
-                     of ours was outstanding",
+                    "the last {} bytes in, unread, have the size of a TLS {word} and nothing of ours \
+                     was outstanding",
                     vitals.unread
                 ),
             );

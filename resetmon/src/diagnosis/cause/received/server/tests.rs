@@ -126,6 +126,13 @@ fn a_client_that_said_goodbye() {
         ResetAfterClose,
         &["close_notify"],
     );
+    expect("alert", &goodbye(7, 0), ResetAfterClose, &["TLS alert"]);
+    expect(
+        "a request of 8 bytes",
+        &goodbye(8, 0),
+        ClientCanceled,
+        &["no answer yet"],
+    );
     expect(
         "goodbye in the answer",
         &goodbye(24, 900),
