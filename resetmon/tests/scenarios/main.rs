@@ -71,8 +71,8 @@ fn run(arguments: &[String]) -> Result<bool> {
     };
     let chosen: Vec<Chosen> = rows::TABLE
         .iter()
-        .map(|(gateway, rows)| {
-            let rows = rows.iter();
+        .map(|(gateway, parts)| {
+            let rows = parts.iter().copied().flatten();
             let chosen = rows.filter(|row| wanted(&runner::title(*gateway, row)));
             (*gateway, chosen.collect())
         })

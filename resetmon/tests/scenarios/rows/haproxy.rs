@@ -1,29 +1,11 @@
 //! `HAProxy`.
 
-use crate::fault::{
-    aborted, client, gateway, healthy, idle, killed, large, overflow, refused, slow, tls,
-};
+use crate::fault::{aborted, client, healthy, idle, large, refused, slow, tls};
 use crate::row::End::{Backend, Client, Downstream, Upstream};
 use crate::row::{Row, Setting, Who};
 
-/// Its rows.
+/// Its rows, beside those that it shares.
 pub(super) const ROWS: &[Row] = &[
-    Row::new(
-        "abort_before_answer",
-        aborted::before_answer,
-        &[
-            Backend.sends("linger_abort"),
-            Upstream.receives("aborted_before_response"),
-        ],
-    ),
-    Row::new(
-        "abort_mid_answer",
-        aborted::mid_answer,
-        &[
-            Backend.sends("linger_abort"),
-            Upstream.receives("aborted_mid_response"),
-        ],
-    ),
     // HAProxy resets connections to servers that it no longer keeps. That the answer was whole
     // TCP does not show.
     Row::new(
@@ -35,61 +17,6 @@ pub(super) const ROWS: &[Row] = &[
         ],
     )
     .with(Setting::Fresh),
-    Row::new(
-        "abort_while_idle",
-        aborted::while_idle,
-        &[
-            Backend.sends("linger_abort"),
-            Upstream.receives("idle_timeout"),
-        ],
-    ),
-    Row::new(
-        "killed_request_unread",
-        killed::request_unread,
-        &[
-            Backend
-                .sends("process_killed")
-                .closed_by(Who::Backend)
-                .with(&[("/closer/exit_signal", "\"SIGKILL\"")]),
-            Upstream.receives("aborted_before_response"),
-        ],
-    ),
-    // The kernel sends a FIN for the dead: no RST anywhere.
-    Row::new(
-        "killed_request_read",
-        killed::request_read,
-        &[Upstream.fails("empty_response")],
-    ),
-    // A FIN in mid-answer: TCP has nothing to say of it.
-    Row::new("killed_mid_answer", killed::mid_answer, &[]),
-    Row::new(
-        "not_listening",
-        refused::not_listening,
-        &[
-            Backend
-                .sends("no_listener")
-                .of(Who::Nobody)
-                .failing("refused"),
-            Upstream.receives("refused").failing("refused"),
-        ],
-    ),
-    Row::new(
-        "rejected",
-        refused::rejected,
-        &[
-            Upstream
-                .receives("refused")
-                .failing("refused")
-                .if_rejects_are_seen(false),
-            Upstream
-                .receives("firewall_reject")
-                .if_rejects_are_seen(true),
-            Backend
-                .sends("firewall_reject")
-                .of(Who::Nobody)
-                .if_rejects_are_seen(true),
-        ],
-    ),
     // HAProxy closes a kept connection of a client without an answer, so that it asks again.
     Row::new(
         "rejected_later",
@@ -109,7 +36,6 @@ pub(super) const ROWS: &[Row] = &[
             Client.fails("empty_response"),
         ],
     ),
-    Row::new("idle_closed_by_backend", idle::closed_by_backend, &[]),
     // HAProxy looks at its servers first and sees the FIN in time.
     Row::new("keepalive_race", idle::race_noticed, &[]),
     // HAProxy closes a kept connection of a client without an answer, so that it asks again.
@@ -127,21 +53,6 @@ pub(super) const ROWS: &[Row] = &[
         "idle_black_hole",
         idle::black_hole,
         &[Upstream.sends("linger_abort")],
-    )
-    .with(Setting::Impatient),
-    Row::new(
-        "idle_client_asks_again",
-        idle::client_asks_again,
-        &[
-            Downstream.sends("data_after_close"),
-            Client.receives("idle_timeout"),
-        ],
-    )
-    .with(Setting::Brief),
-    Row::new(
-        "accept_queue_full",
-        overflow::silent,
-        &[Upstream.fails("canceled")],
     )
     .with(Setting::Impatient),
     Row::new(
@@ -193,15 +104,6 @@ pub(super) const ROWS: &[Row] = &[
             Backend.receives("client_canceled").harmless(),
         ],
     ),
-    Row::new(
-        "client_probes",
-        client::probes,
-        &[
-            Client.sends("linger_abort").harmless(),
-            Downstream.receives("aborted_during_setup").harmless(),
-        ],
-    ),
-    Row::new("tls_no_cipher", tls::no_cipher, &[]).with(Setting::TlsFront),
     // HAProxy reads the request, finds no TLS in it and closes.
     Row::new(
         "tls_plain_client",
@@ -209,12 +111,6 @@ pub(super) const ROWS: &[Row] = &[
         &[Client.fails("empty_response")],
     )
     .with(Setting::TlsFront),
-    // OpenSSL reads the request, finds no TLS in it and closes.
-    Row::new(
-        "tls_plain_gateway",
-        tls::plain_gateway,
-        &[Upstream.fails("empty_response")],
-    ),
     Row::new(
         "tls_plain_backend",
         tls::plain_backend,
@@ -248,7 +144,6 @@ pub(super) const ROWS: &[Row] = &[
                 .or("aborted_before_response"),
         ],
     ),
-    Row::new("healthy_kept", healthy::kept, &[]),
     // HAProxy resets connections to servers that it no longer keeps. That the answer was whole
     // TCP does not show.
     Row::new(
@@ -273,10 +168,4 @@ pub(super) const ROWS: &[Row] = &[
             Downstream.receives("reset_after_close").harmless(),
         ],
     ),
-    Row::new(
-        "worker_killed",
-        gateway::worker_killed,
-        &[Client.fails("empty_response"), Upstream.fails("canceled")],
-    )
-    .alone(),
 ];
