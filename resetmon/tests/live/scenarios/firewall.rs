@@ -81,7 +81,7 @@ pub(super) static SCENARIOS: &[Scenario] = &[
                 ("/twin", "null"),
                 ("/sender", "\"middlebox\""),
                 (
-                    "/evidence/4",
+                    "/evidence/5",
                     "\"nobody on this node sent it: the other end's socket is here and still in \
                      established, so a packet filter or an injector made the RST\"",
                 ),
