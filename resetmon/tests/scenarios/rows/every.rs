@@ -1,6 +1,8 @@
 //! What goes alike at every gateway that is a reverse proxy and nothing else.
 
-use crate::fault::{aborted, client, gateway, healthy, idle, killed, overflow, refused, tls};
+use crate::fault::{
+    aborted, client, forged, gateway, healthy, idle, killed, oom, overflow, refused, tls,
+};
 use crate::row::End::{Backend, Client, Downstream, Upstream};
 use crate::row::{Row, Setting, Who};
 
@@ -107,6 +109,34 @@ pub(super) const ROWS: &[Row] = &[
         "tls_plain_gateway",
         tls::plain_gateway,
         &[Upstream.fails("empty_response")],
+    ),
+    Row::new(
+        "oom_request_unread",
+        oom::request_unread,
+        &[
+            Backend
+                .sends("process_killed")
+                .closed_by(Who::Backend)
+                .with(&[("/closer/out_of_memory", "true")]),
+            Upstream.receives("aborted_before_response"),
+        ],
+    ),
+    Row::new(
+        "oom_request_read",
+        oom::request_read,
+        &[Upstream.fails("empty_response")],
+    ),
+    // The backend's socket lives, so it did not send the RST; its answer meets nobody.
+    Row::new(
+        "forged_reset",
+        forged::before_answer,
+        &[
+            Upstream
+                .receives("injected")
+                .with(&[("/sender", "\"middlebox\"")]),
+            Upstream.sends("stray_segment").harmless(),
+            Backend.receives("client_canceled"),
+        ],
     ),
     Row::new("healthy_kept", healthy::kept, &[]),
     Row::new(
