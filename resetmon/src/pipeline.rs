@@ -11,7 +11,6 @@ use gateway_ebpf_common::tally::Aggregate;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 
-use crate::attribution::leg::route_of;
 use crate::attribution::nat::Nat;
 use crate::attribution::peer::PeerNames;
 use crate::attribution::process::Processes;
@@ -20,7 +19,6 @@ use crate::diagnosis::cause::{acquit_peer, diagnose, stage};
 use crate::diagnosis::failure::judge;
 use crate::diagnosis::merge::Merge;
 use crate::diagnosis::outlived::Outlived;
-use crate::diagnosis::overload::facts;
 use crate::diagnosis::propagation::Propagation;
 use crate::diagnosis::reject::Rejects;
 use crate::diagnosis::repeat::Repeats;
@@ -30,10 +28,10 @@ use crate::failure::Failure;
 use crate::kernel::clock::{Anchor, Clock};
 use crate::kernel::counters::namespaces::Readings;
 use crate::kernel::decode::{DecodeError, Record, decode, ending};
-use crate::kernel::observation::{Failed, Observation, Task, TcpState};
+use crate::kernel::observation::{Failed, Observation, TcpState};
 use crate::kernel::reasons::Reasons;
 use crate::kernel::ring::Ring;
-use crate::reset::{Cause, Owner, Reset, ResetId, RouteMatch, Twin};
+use crate::reset::{Reset, ResetId, Twin};
 use crate::routes::discovery::Found;
 use crate::routes::kubernetes::ClusterView;
 use crate::routes::kubernetes::names::PodNames;
@@ -42,6 +40,9 @@ use crate::routes::resolve::Answer;
 use crate::routes::source::PROGRAMS;
 use crate::routes::table::{Gateway, RouteTable};
 use crate::surroundings::Surroundings;
+use attributed::Attributed;
+
+mod attributed;
 
 /// How often the wall clock is compared again, in resets' own time: it may be set.
 const ANCHOR_AGE: Duration = Duration::from_secs(10);
@@ -376,60 +377,6 @@ impl Pipeline {
         id
     }
 
-    /// Whose connection it is, and where it stands.
-    fn attribute(&mut self, observation: &Observation) -> Attributed {
-        let owner = observation
-            .owner
-            .as_ref()
-            .and_then(|task| owner_of(&mut self.processes, task));
-        let closer = observation
-            .closer
-            .as_ref()
-            .filter(|closer| is_worth_naming(closer, observation.owner.as_ref()))
-            .and_then(|task| owner_of(&mut self.processes, task));
-        let (route, translated) = self.route(observation, owner.as_ref());
-        let host = route.as_ref().and_then(|route| route.host.as_ref());
-        Attributed {
-            peer: self.peers.name(observation.remote.ip(), host),
-            route,
-            translated,
-            owner,
-            closer,
-        }
-    }
-
-    /// What else held at that moment that may explain it.
-    fn overload(&mut self, o: &Observation, cause: Cause) -> Vec<String> {
-        let task = o.owner.as_ref().or(o.closer.as_ref());
-        let folder = task.and_then(|task| self.processes.memory_folder(task));
-        let now = since_boot();
-        facts(&self.surroundings.overload(o, cause, folder.as_deref(), now))
-    }
-
-    /// Where the connection stands, and what tells it if that is a translation.
-    fn route(
-        &mut self,
-        observation: &Observation,
-        owner: Option<&Owner>,
-    ) -> (Option<RouteMatch>, Option<String>) {
-        let nat = &mut self.nat;
-        let standing = route_of(&self.routes, observation, owner, |question| {
-            nat.as_mut().map_or_else(Arc::default, |nat| {
-                nat.destinations(question, observation.time)
-            })
-        });
-        let Some(standing) = standing else {
-            return (None, None);
-        };
-        let translated = standing.translated.map(|to| {
-            format!(
-                "the connection was translated (NAT) from {} to {to}, which tells the upstream",
-                observation.remote
-            )
-        });
-        (Some(standing.route), translated)
-    }
-
     fn wall(&mut self, time: Duration) -> jiff::Timestamp {
         if time.saturating_sub(self.anchored) >= ANCHOR_AGE {
             self.clock = Clock::new(self.clock.hz(), Anchor::now());
@@ -437,16 +384,6 @@ impl Pipeline {
         }
         self.clock.wall(time)
     }
-}
-
-/// Whose connection an event is of, and where it stands.
-struct Attributed {
-    owner: Option<Owner>,
-    closer: Option<Owner>,
-    route: Option<RouteMatch>,
-    peer: Arc<str>,
-    /// What tells the route, if that is a translation.
-    translated: Option<String>,
 }
 
 /// True for an executable by whose name gateways go; the sources then judge by more.
@@ -472,20 +409,6 @@ fn peer_names(config: &Config) -> PeerNames {
         config.metrics.peer_prefix_v4,
         config.metrics.peer_prefix_v6,
     )
-}
-
-fn owner_of(processes: &mut Processes, task: &Task) -> Option<Owner> {
-    let known_by = task.known_by?;
-    Some(Owner {
-        process: processes.get(task),
-        known_by,
-    })
-}
-
-/// A closer is named where it is not the owner, or was dying.
-fn is_worth_naming(closer: &Task, owner: Option<&Task>) -> bool {
-    closer.exit.is_some()
-        || owner.is_none_or(|owner| owner.pid != closer.pid || owner.start != closer.start)
 }
 
 /// Of a received reset whose sender's socket lives.
