@@ -115,6 +115,11 @@ fn obeys() -> Result<()> {
     session.press("l")?;
     session.waits_for("configuration reloaded")?;
     session.resize(60, 15)?;
+    // A key that comes together with a resize is read with the next key only (crossterm's poll).
+    session.waits_until("the log in a small terminal", |screen| {
+        let last = screen.lines().last();
+        last.is_some_and(|line| line.contains("Esc back"))
+    })?;
     session.press("\x1b")?;
     session.waits_for("COUNT")?;
     session.press("?")?;
