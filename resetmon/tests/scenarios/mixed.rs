@@ -36,6 +36,7 @@ const DUE: [Due; 6] = [
         kind: "fixed_time",
         title: "after 2 s of silence",
         advice: "keepalive_timeout below ",
+        limit: Some(2.0),
     },
     Due {
         cause: "idle_timeout",
@@ -44,8 +45,8 @@ const DUE: [Due; 6] = [
         upstream: "search",
         kind: "fixed_time",
         title: "after 3 s of silence",
-        // The title has the time; the advice the least that was seen, a tick less at times.
         advice: "in upstream search, set keepalive_timeout below ",
+        limit: Some(3.0),
     },
     Due {
         cause: "aborted_before_response",
@@ -55,6 +56,7 @@ const DUE: [Due; 6] = [
         kind: "endpoint",
         title: "mostly 127.0.0.1:29012",
         advice: "Take 127.0.0.1:29012 out of upstream catalog",
+        limit: None,
     },
     Due {
         cause: "aborted_before_response",
@@ -64,6 +66,7 @@ const DUE: [Due; 6] = [
         kind: "death",
         title: "killed by SIGKILL",
         advice: "Find who killed python3.11 with SIGKILL",
+        limit: None,
     },
     Due {
         cause: "refused",
@@ -73,6 +76,7 @@ const DUE: [Due; 6] = [
         kind: "cause",
         title: "upstream billing refuses connections",
         advice: "retry on another backend",
+        limit: None,
     },
     Due {
         cause: "aborted_mid_response",
@@ -82,6 +86,7 @@ const DUE: [Due; 6] = [
         kind: "death",
         title: "killed by SIGABRT",
         advice: "python3.11 crashed (SIGABRT)",
+        limit: None,
     },
 ];
 
