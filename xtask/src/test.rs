@@ -10,9 +10,11 @@ use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
 use crate::{build, deny, privilege, scenarios, vm};
+use stage::{Stage, stages};
 
 mod deploy;
 mod packages;
+mod stage;
 
 /// Which part of the tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,122 +51,6 @@ const CONTAINERD: &str = "containerd";
 
 /// The packages whose unit tests run on the host.
 const PACKAGES: [&str; 3] = ["gateway-ebpf-common", "resetmon", "xtask"];
-
-/// One step of the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Format,
-    Dependencies,
-    Object,
-    Lint,
-    LintObject,
-    Unit,
-    Doc,
-    Deploy,
-    Live,
-    Gateways,
-    Scenarios,
-    Machines,
-    Cluster,
-    Containers,
-    Packages,
-}
-
-impl Stage {
-    /// Whether it compiles the agent, which embeds the eBPF object.
-    fn needs_object(self) -> bool {
-        matches!(
-            self,
-            Self::Lint
-                | Self::Unit
-                | Self::Doc
-                | Self::Deploy
-                | Self::Live
-                | Self::Gateways
-                | Self::Scenarios
-                | Self::Machines
-                | Self::Cluster
-                | Self::Containers
-                | Self::Packages
-        )
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Format => "format",
-            Self::Dependencies => "dependencies",
-            Self::Object => "eBPF build",
-            Self::Lint => "lints",
-            Self::LintObject => "eBPF lints",
-            Self::Unit => "unit tests",
-            Self::Doc => "doc tests",
-            Self::Deploy => "deployment files",
-            Self::Live => "live-kernel tests",
-            Self::Gateways => "gateway tests",
-            Self::Scenarios => "scenario bench",
-            Self::Machines => "virtual machines",
-            Self::Cluster => "Kubernetes tests",
-            Self::Containers => "container tests",
-            Self::Packages => "packages",
-        })
-    }
-}
-
-/// The stages of `part`, in order, with that of dependencies where something can check them. Filters choose tests, so checks are left out, and the machines
-/// too, which take longer than what one looks for.
-fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
-    use Stage::{
-        Cluster, Containers, Dependencies, Deploy, Doc, Format, Gateways, Lint, LintObject, Live,
-        Machines, Object, Packages, Scenarios, Unit,
-    };
-    let all = match part {
-        Part::All if !filtered => {
-            vec![
-                Format,
-                Dependencies,
-                Object,
-                Lint,
-                LintObject,
-                Unit,
-                Doc,
-                Deploy,
-                Live,
-                Gateways,
-                Scenarios,
-                Machines,
-            ]
-        }
-        Part::All | Part::Native => {
-            vec![
-                Format,
-                Dependencies,
-                Object,
-                Lint,
-                LintObject,
-                Unit,
-                Doc,
-                Deploy,
-                Live,
-                Gateways,
-                Scenarios,
-            ]
-        }
-        Part::Unit => vec![Format, Dependencies, Object, Lint, LintObject, Unit, Doc],
-        Part::Live => vec![Object, Live, Gateways, Scenarios],
-        Part::Vm => vec![Object, Machines],
-        Part::Kubernetes => vec![Object, Cluster],
-        Part::Containers => vec![Object, Containers],
-        Part::Packages => vec![Object, Packages],
-    };
-    all.into_iter()
-        .filter(|stage| cargo_deny || *stage != Dependencies)
-        .filter(|stage| {
-            !filtered || !matches!(stage, Format | Dependencies | Lint | LintObject | Doc)
-        })
-        .collect()
-}
 
 /// How a stage ended, with what there is to say about it.
 #[derive(Debug, PartialEq, Eq)]
