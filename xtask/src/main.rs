@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 
 mod bench;
 mod build;
+mod collector;
 mod command;
 mod debian;
 mod deny;
@@ -31,6 +32,7 @@ mod setup;
 mod test;
 mod toolchain;
 mod vm;
+mod wheel;
 mod workspace;
 
 /// Tasks of the resetmon workspace.

@@ -72,6 +72,13 @@ pub(crate) const GATEWAYS: [Tool; 10] = [
 /// What reads the captures that `resetmon record` writes; not in virtual machines.
 pub(crate) const CAPTURES: [Tool; 1] = [tool("tshark", "tshark")];
 
+/// What takes events over, or lets a test have a journal of its own; not in virtual machines.
+pub(crate) const OUTWARD: [Tool; 3] = [
+    tool("journalctl", "systemd"),
+    tool("/lib/systemd/systemd-journald", "systemd"),
+    tool("unshare", "util-linux"),
+];
+
 /// Every program that the benchmark calls.
 pub(crate) const BENCH: [Tool; 8] = [
     tool("nginx", "nginx-light"),

