@@ -19,10 +19,12 @@ use crate::yaml::{self, Problem};
 
 mod discovery;
 mod error;
+mod events;
 mod file;
 mod value;
 
 pub use error::ConfigError;
+pub use events::{Events, EventsPath};
 
 /// Largest file that is read, bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -43,8 +45,8 @@ pub struct Config {
     pub detail_rate: u32,
     /// `refused_resets`: count what the kernel refuses; costs a little for each packet dropped.
     pub refused_resets: bool,
-    /// `events.path`: where every reset is written as a JSON line; `None` for nowhere.
-    pub events: Option<EventsPath>,
+    /// `events`: where events go besides the metrics.
+    pub events: Events,
     /// `metrics`: limits of the metrics page.
     pub metrics: Metrics,
     /// `peers`: names for the other ends.
@@ -57,15 +59,6 @@ pub struct Config {
     pub conntrack: bool,
     /// `gateways`: those that are described by hand.
     pub gateways: Vec<Gateway>,
-}
-
-/// Where JSON lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventsPath {
-    /// `-`.
-    Stdout,
-    /// A file, appended to.
-    File(PathBuf),
 }
 
 /// Limits of the metrics page.
@@ -134,7 +127,7 @@ impl Default for Config {
             ring_buffer_bytes: 2 << 20,
             detail_rate: 2000,
             refused_resets: false,
-            events: None,
+            events: Events::default(),
             metrics: Metrics::default(),
             peers: Vec::new(),
             discovery: finder::Settings::default(),

@@ -43,6 +43,15 @@ pub struct Context<'a> {
     pub route: Option<&'a RouteMatch>,
 }
 
+impl<'a> From<&'a Event> for Context<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::Reset(reset) => Self::from(reset),
+            Event::Failure(failure) => Self::from(failure),
+        }
+    }
+}
+
 impl<'a> From<&'a Reset> for Context<'a> {
     fn from(reset: &'a Reset) -> Self {
         Self {

@@ -3,9 +3,11 @@
 pub mod background;
 pub mod filter;
 pub mod http;
+pub mod journal;
 pub mod json;
 pub mod lines;
 pub mod metrics;
+pub mod otlp;
 pub mod pcapng;
 pub mod process;
 pub mod report;

@@ -7,10 +7,11 @@ use anyhow::{Context as _, bail};
 
 use super::live::{Live, Viewer, counted_of};
 use super::report::time;
-use super::selection::{Selection, SelectionArgs};
+use super::selection::SelectionArgs;
 use super::{CaptureArgs, session};
 use crate::event::Event;
 use crate::export::background::{Background, Closed};
+use crate::export::filter::Selection;
 use crate::export::json::to_event_line;
 use crate::export::pcapng::{Packet, PcapngFile};
 use crate::export::rotating::{LineFile, Rotating, Rotation};
@@ -84,7 +85,7 @@ async fn record(args: Args) -> anyhow::Result<()> {
     // Before privileges are given up, which a file may need.
     let files = Files::open(&args)?;
     let mut live = Live::start(&args.capture)?;
-    let mut recorder = Recorder::new(files, Selection::new(&args.selection))?;
+    let mut recorder = Recorder::new(files, Selection::from(&args.selection))?;
     tracing::info!("ready: recording to {}, Ctrl-C ends", recorder.names());
     live.run(&mut recorder, args.limit).await?;
     for (kind, packets) in live.lost() {

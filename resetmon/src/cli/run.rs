@@ -1,7 +1,6 @@
 //! `resetmon run`: the agent.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,11 +17,9 @@ use super::rounds::{Progress, Rounds};
 use super::session::{COUNTERS, TIMER};
 use super::signals::{Request, Signals};
 use super::{CaptureArgs, session};
-use crate::config::{Config, EventsPath};
+use crate::config::Config;
 use crate::event::Event;
 use crate::export::http::{self, Pages, Web};
-use crate::export::json::to_event_line;
-use crate::export::lines::LineWriter;
 use crate::export::metrics::{Limits, Metrics};
 use crate::kernel::attach::{Attached, Stay};
 use crate::kernel::capture::Capture;
@@ -34,8 +31,10 @@ use crate::pipeline::{Pipeline, pump};
 use crate::reconcile::{Reconciler, Tracing};
 use crate::reset::{Reset, Sender};
 
+mod outputs;
 mod pages;
 
+use outputs::{EventArgs, Opened, Outputs, Wanted};
 use pages::AgentPages;
 
 /// Options of `resetmon run`.
@@ -56,13 +55,8 @@ pub struct Args {
     #[arg(long, visible_alias = "web.config.file", value_name = "FILE")]
     web_config: Option<PathBuf>,
 
-    /// Write every reset as a JSON line to a file, or to standard output with `-`
-    #[arg(long, value_name = "FILE|-")]
-    events: Option<PathBuf>,
-
-    /// Write connections that failed without a reset to the events too
-    #[arg(long)]
-    failures: bool,
+    #[command(flatten)]
+    events: EventArgs,
 
     /// Detach the programs when resetmon ends; else they stay, and record for the next start
     #[arg(long)]
@@ -90,10 +84,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let pins = hold_pins(&args)?;
     let (listener, address) = listen(args.listen.unwrap_or(config.listen)).await?;
     // Opened with all privileges; the thread that writes starts without them.
-    let events = open_events(&args, &config)?;
+    let outputs = Opened::open(&Wanted::new(&args.events, &config))?;
     let mut gateways = Gateways::start(&config);
     let capture = session::open(&args.capture, &config, pins)?;
-    let events = events.map(EventsTarget::start).transpose()?;
+    let outputs = outputs.start()?;
     let mut pipeline = session::pipeline(&capture, &config);
     let Capture {
         attached,
@@ -113,11 +107,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
         tallies,
         refusals,
         metrics.clone(),
-        events.as_ref(),
+        &outputs,
         gateways.nat_status(),
     ));
     let pages = Arc::clone(&page) as Arc<dyn Pages>;
     let (stop, server) = serve(listener, pages, Arc::clone(&web));
+    warn_of_events(&outputs, &web, address);
     tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 
     let reconciler = RefCell::new(Reconciler::new(tracing_by(&switches, &attached)));
@@ -127,10 +122,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         metrics: &metrics,
         page: &page,
         reconciler: &reconciler,
-        events: events.as_ref(),
-        failures: args.failures,
+        outputs: &outputs,
     };
-    let take = |event: Event| books.enter(&event);
+    let take = |event: Event| books.enter(event);
     gateways.first_look(&config, &mut pipeline).await;
     page.show_gateways(&gateways, pipeline.routes());
     loop {
@@ -180,6 +174,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         .collect(&mut pipeline, take, |kind, n| books.bare(kind, n))
         .context(COUNTERS)?;
     drop(attached);
+    outputs.close();
     drop(stop);
     server.await.context("the HTTP server failed")?;
     Ok(())
@@ -262,6 +257,16 @@ fn hold_pins(args: &Args) -> anyhow::Result<Option<PinDir>> {
     }
 }
 
+/// Events hold command lines, and those may hold secrets.
+fn warn_of_events(outputs: &Outputs, web: &Web, address: SocketAddr) {
+    if outputs.feed().is_some() && !web.asks_who() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} can read every event with its command line at /events: give \
+             --web-config with basic auth or client certificates, or listen on the loopback"
+        );
+    }
+}
+
 fn say_farewell(stay: Stay) {
     match stay {
         Stay::No => tracing::info!("stopping"),
@@ -271,69 +276,22 @@ fn say_farewell(stay: Stay) {
     }
 }
 
-/// Where JSON lines go.
-enum EventsTarget {
-    Stdout,
-    File(PathBuf, File),
-}
-
-impl EventsTarget {
-    fn start(self) -> anyhow::Result<LineWriter> {
-        match self {
-            Self::Stdout => LineWriter::stdout(),
-            Self::File(path, file) => LineWriter::file(&path, file),
-        }
-        .context("the thread that writes events cannot be started")
-    }
-}
-
-fn open_events(args: &Args, config: &Config) -> anyhow::Result<Option<EventsTarget>> {
-    let target = match &args.events {
-        Some(path) if path.as_os_str() == "-" => Some(EventsPath::Stdout),
-        Some(path) => Some(EventsPath::File(path.clone())),
-        None => config.events.clone(),
-    };
-    Ok(match target {
-        None => None,
-        Some(EventsPath::Stdout) => Some(EventsTarget::Stdout),
-        Some(EventsPath::File(path)) => {
-            let file = LineWriter::open(&path).with_context(|| {
-                format!(
-                    "the events file {} cannot be opened; name another with --events",
-                    path.display()
-                )
-            })?;
-            Some(EventsTarget::File(path, file))
-        }
-    })
-}
-
 /// Where a finished reset is entered.
 struct Books<'a> {
     metrics: &'a Metrics,
     page: &'a AgentPages,
     reconciler: &'a RefCell<Reconciler>,
-    events: Option<&'a LineWriter>,
-    /// Failures without a reset are written to the events.
-    failures: bool,
+    outputs: &'a Outputs,
 }
 
 impl Books<'_> {
-    fn enter(&self, event: &Event) {
-        self.metrics.record_event(event);
-        let wanted = match event {
-            Event::Reset(reset) => {
-                self.reset(reset);
-                true
-            }
-            Event::Failure(failure) => {
-                self.failed(failure.count);
-                self.failures
-            }
-        };
-        if let Some(events) = self.events.filter(|_| wanted) {
-            events.write(to_event_line(event));
+    fn enter(&self, event: Event) {
+        self.metrics.record_event(&event);
+        match &event {
+            Event::Reset(reset) => self.reset(reset),
+            Event::Failure(failure) => self.failed(failure.count),
         }
+        self.outputs.put(event);
     }
 
     fn reset(&self, reset: &Reset) {

@@ -1,7 +1,6 @@
 //! Which events a command shows or records.
 
-use crate::event::Event;
-use crate::export::filter::{self, Causes, Failures, Filter, PeerFilter};
+use crate::export::filter::{self, Causes, Failures, Filter, PeerFilter, Selection};
 use crate::kernel::observation::Direction;
 
 /// The options by which events are chosen.
@@ -48,16 +47,8 @@ pub struct SelectionArgs {
     netns: Option<u32>,
 }
 
-/// What was chosen.
-#[derive(Clone, Debug)]
-pub(super) struct Selection {
-    failures: bool,
-    filter: Filter,
-}
-
-impl Selection {
-    /// What `args` choose.
-    pub(super) fn new(args: &SelectionArgs) -> Self {
+impl From<&SelectionArgs> for Selection {
+    fn from(args: &SelectionArgs) -> Self {
         Self {
             failures: args.failures || args.failure.is_some(),
             filter: Filter {
@@ -72,16 +63,5 @@ impl Selection {
                 netns: args.netns,
             },
         }
-    }
-
-    /// The filter, and whether connections that failed without a reset are wanted too.
-    pub(super) fn into_parts(self) -> (Filter, bool) {
-        (self.filter, self.failures)
-    }
-
-    /// Whether this event is among them.
-    pub(super) fn has(&self, event: &Event) -> bool {
-        let wanted = self.failures || matches!(event, Event::Reset(_));
-        wanted && self.filter.matches_event(event)
     }
 }

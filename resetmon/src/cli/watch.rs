@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 
 use super::live::{Live, Viewer, counted_of};
-use super::selection::{Selection, SelectionArgs};
+use super::selection::SelectionArgs;
 use super::tty::Inputs;
 use super::{CaptureArgs, session};
 use crate::event::Event;
+use crate::export::filter::Selection;
 use crate::export::json::to_event_line;
 use crate::export::terminal::{self, Style};
 use screen::FullScreen;
@@ -58,8 +59,8 @@ async fn watch(args: Args) -> anyhow::Result<()> {
 async fn full_screen(args: &Args, live: &mut Live) -> anyhow::Result<()> {
     const TERMINAL: &str = "the terminal cannot be used; --plain shows lines";
     let verdict = live.attached().verdict();
-    let (filter, failures) = Selection::new(&args.selection).into_parts();
-    let screen = FullScreen::new(filter, failures, &verdict);
+    let selection = Selection::from(&args.selection);
+    let screen = FullScreen::new(selection.filter, selection.failures, &verdict);
     let mut screen = screen.context(TERMINAL)?;
     let inputs = Inputs::start().context(TERMINAL)?;
     let ended = live.run_with(&mut screen, None, inputs).await;
@@ -90,7 +91,7 @@ impl Screen {
             style: Style::of_stdout(&stdout),
             out: io::BufWriter::new(stdout),
             json: args.json,
-            selection: Selection::new(&args.selection),
+            selection: Selection::from(&args.selection),
             failed: None,
         }
     }

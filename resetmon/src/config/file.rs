@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::discovery::{self, DiscoverySection};
+use super::events::{self, EventsSection};
 use super::{Config, Metrics, Peer, value};
 use crate::routes::address;
 use crate::routes::static_file::{self, GatewayEntry, Names};
@@ -27,12 +28,6 @@ struct ConfigFile {
     kubernetes: Option<KubernetesSection>,
     nat: Option<NatSection>,
     gateways: Option<Vec<GatewayEntry>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventsSection {
-    path: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,9 +107,11 @@ fn config(file: ConfigFile, problems: &mut Problems) -> Config {
         value::switch,
         problems,
     );
-    if let Some(path) = file.events.and_then(|events| events.path) {
-        config.events = problems.keep(path.referenced, value::events_path(&path.value));
-    }
+    events::settings(
+        &mut config.events,
+        file.events.unwrap_or_default(),
+        problems,
+    );
     metrics(
         &mut config.metrics,
         file.metrics.unwrap_or_default(),

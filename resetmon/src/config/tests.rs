@@ -3,6 +3,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::export::otlp::{self, Endpoint};
 use crate::routes::admin::AdminAddress;
 use crate::routes::admin::access::Access;
 use crate::routes::discovery::Override;
@@ -35,7 +36,7 @@ fn empty_files_are_the_default() {
 #[test]
 fn values_are_read() {
     let config = Config::parse(
-        "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nrefused_resets: true\nevents: {path: /tmp/r.json}\n\
+        "listen: \"[::]:0\"\nweb_config: web.yml\nlog_level: debug\nring_buffer_bytes: 65536\ndetail_rate: 9\nrefused_resets: true\nevents: {path: /tmp/r.json, failures: true, journal: true, http: true, otlp: {endpoint: \"https://c.test/x\", headers_file: /h, ca_file: /c}}\n\
          metrics: {max_series_per_family: 7, idle_series_ttl: 1h 30m, max_label_length: 16, max_network_namespaces: 8,\n\
          peer_prefix_v4: 24, peer_prefix_v6: 0}\npeers: [{name: office, cidr: 192.0.2.0/24}]\n\
          discovery: {enabled: false, interval: 1m, enter_network_namespaces: true, gateways:\n\
@@ -53,7 +54,17 @@ fn values_are_read() {
         ring_buffer_bytes: 65536,
         detail_rate: 9,
         refused_resets: true,
-        events: Some(EventsPath::File("/tmp/r.json".into())),
+        events: Events {
+            path: Some(EventsPath::File("/tmp/r.json".into())),
+            failures: true,
+            journal: true,
+            http: true,
+            otlp: Some(otlp::Settings {
+                endpoint: Endpoint::parse("https://c.test/x").unwrap(),
+                headers_file: Some("/h".into()),
+                ca_file: Some("/c".into()),
+            }),
+        },
         metrics: Metrics {
             max_series_per_family: 7,
             idle_series_ttl: Duration::from_secs(5400),
@@ -168,6 +179,26 @@ const WRONG: &[(&str, &str, &str)] = &[
         "events:\n  path: \"\"\n",
         "x.yaml:2:9: ",
         "- for standard output",
+    ),
+    (
+        "events: {journal: yes}\n",
+        "x.yaml:1:19: ",
+        "neither true nor false",
+    ),
+    (
+        "events: {otlp: {endpoint: \"collector:4318\"}}\n",
+        "x.yaml:1:27: ",
+        "is no endpoint; write http://HOST:PORT",
+    ),
+    (
+        "events: {otlp: {headers_file: /x}}\n",
+        "x.yaml:1:17: ",
+        "the key `endpoint` is missing",
+    ),
+    (
+        "events: {otlp: {endpoint: \"http://x\", ca_file: /x}}\n",
+        "x.yaml:1:27: ",
+        "`ca_file` is for https",
     ),
     ("web_config: \"\"\n", "x.yaml:1:13: ", "the path is empty"),
     ("events: yes\n", "x.yaml:1:9: ", "expected keys"),

@@ -10,6 +10,24 @@ use crate::failure::Failure;
 use crate::kernel::observation::Direction;
 use crate::reset::{Cause, FailureKind, Reset};
 
+/// Which events a reader wants, failures among them or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Connections that failed without a reset too.
+    pub failures: bool,
+    /// Conditions on each event.
+    pub filter: Filter,
+}
+
+impl Selection {
+    /// Whether this event is among them.
+    #[must_use]
+    pub fn has(&self, event: &Event) -> bool {
+        let wanted = self.failures || matches!(event, Event::Reset(_));
+        wanted && self.filter.matches_event(event)
+    }
+}
+
 /// Conditions on an event; those that are set must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -1,7 +1,8 @@
-//! HTTP endpoints: `/metrics`, `/healthz`, `/readyz`, `/status`.
+//! HTTP endpoints: `/metrics`, `/healthz`, `/readyz`, `/status`, and `/events` where asked for.
 //!
 //! One connection carries one request. A scrape every few seconds gains nothing from keep-alive, and
-//! so one time limit bounds all that a client can hold up. TLS and basic auth are as a web
+//! so one time limit bounds all that a client can hold up; a stream of events, which has no end,
+//! has it anew with each progress. TLS and basic auth are as a web
 //! configuration file has them ([`web_config`]).
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ mod basic_auth;
 #[cfg(test)]
 pub(crate) mod certs;
 mod connection;
+mod events;
 mod guard;
 mod pages;
 mod seen;
@@ -26,6 +28,7 @@ mod tests;
 mod web;
 pub mod web_config;
 
+pub use events::Feed;
 pub use pages::{GatewayStatus, Pages, ProbeStatus, StatusPage, answer};
 pub use web::Web;
 
@@ -36,7 +39,7 @@ pub struct Limits {
     pub connections: u16,
     /// From accept until the TLS handshake is done and the request's headers are complete.
     pub header_time: Duration,
-    /// From accept until the answer is out.
+    /// From accept until the answer is out; for a stream between two signs of progress.
     pub total_time: Duration,
     /// Request line and headers, bytes; hyper wants 8192 at least.
     pub header_bytes: usize,

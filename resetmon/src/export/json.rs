@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::event::{Context, Event};
 use crate::failure::Failure;
 use crate::kernel::names;
@@ -9,9 +11,12 @@ use crate::kernel::observation::{Hook, Observation, Reason, Shape, TcpState};
 use crate::reset::{FailureKind, Propagated, Reset, Twin};
 
 pub mod failed;
+pub mod flat;
 pub mod line;
 pub mod parts;
 pub mod read;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +53,17 @@ pub fn to_event_line(event: &Event) -> String {
         Event::Reset(reset) => to_json_line(reset),
         Event::Failure(failure) => to_failure_line(failure),
     }
+}
+
+/// One event as the object that its line is.
+#[must_use]
+pub fn to_event_value(event: &Event) -> Value {
+    let value = match event {
+        Event::Reset(reset) => serde_json::to_value(Line::from(reset)),
+        Event::Failure(failure) => serde_json::to_value(FailureLine::from(failure)),
+    };
+    // There is no error, as of the line.
+    value.unwrap_or_default()
 }
 
 /// Escapes the control characters that JSON lets pass and a terminal may obey. They can only be

@@ -6,8 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use super::background::{Background, Store, Taken};
+use super::background::{Background, Closed, Store, Taken};
 
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 16_384;
@@ -40,6 +41,12 @@ impl LineWriter {
     /// Queues one line, without its end; a full queue counts it as lost.
     pub fn write(&self, line: String) {
         self.0.put(line);
+    }
+
+    /// Writes what is queued, for at most `within`; what is then still not written is lost.
+    #[must_use]
+    pub fn close(self, within: Duration) -> Closed {
+        self.0.close(within)
     }
 
     /// Lines that could not be written so far.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::failure::Failure;
 use crate::kernel::observation::{
-    Direction, KnownBy, Observation, Reason, Role, Shape, SocketFlags, Task, TcpState, Trigger,
-    Vitals,
+    Direction, Ended, KnownBy, Observation, Reason, Role, Shape, SocketFlags, Task, TcpState,
+    Trigger, Vitals,
 };
 use crate::reset::{
-    Cause, Container, ContainerNames, Diagnosis, Leg, Owner, Process, Propagated, Reset, ResetId,
-    RouteMatch, Sender, Stage, Twin,
+    Cause, Container, ContainerNames, Diagnosis, FailureKind, Leg, Owner, Process, Propagated,
+    Reset, ResetId, RouteMatch, Sender, Stage, Twin,
 };
 
 /// A worker of nginx, pid 4242, on the host.
@@ -242,4 +243,28 @@ pub(crate) fn sent_without_socket() -> Reset {
         evidence: vec!["a SYN met no listening socket".to_owned()].into(),
     };
     reset
+}
+
+/// A connection of nginx to its upstream on which the request was given up.
+pub(crate) fn failure() -> Failure {
+    let reset = received();
+    Failure {
+        id: ResetId(0x2c),
+        time: reset.time,
+        observation: Observation {
+            direction: Direction::Sent,
+            socket_error: u32::try_from(libc::ETIMEDOUT).unwrap(),
+            ..reset.observation
+        },
+        owner: reset.owner,
+        closer: None,
+        peer: reset.peer,
+        route: reset.route,
+        kind: FailureKind::TimedOut,
+        stage: Stage::Established,
+        ended: Ended::Error,
+        unanswered: 340,
+        evidence: vec!["the peer did not answer any more".to_owned()].into(),
+        count: 1,
+    }
 }

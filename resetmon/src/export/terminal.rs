@@ -14,10 +14,12 @@ use crate::kernel::observation::Direction;
 use crate::reset::{Cause, FailureKind, Reset};
 
 pub(in crate::export) mod detail;
+mod sentence;
 #[cfg(test)]
 mod tests;
 pub(in crate::export) mod text;
 
+pub use sentence::sentence;
 pub use text::columns;
 
 use text::{cell, clean, cut, endpoints, width};

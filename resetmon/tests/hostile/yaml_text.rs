@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use resetmon::config::{Config, EventsPath, Kubernetes, Metrics};
+use resetmon::config::{Config, Events, EventsPath, Kubernetes, Metrics};
+use resetmon::export::otlp;
 use resetmon::routes::admin::access::Access;
 use resetmon::routes::discovery::Override;
 use resetmon::routes::finder::Settings;
@@ -43,17 +44,7 @@ pub(crate) fn of(config: &Config) -> String {
     );
     line(0, "detail_rate", quoted(&detail_rate.to_string()));
     line(0, "refused_resets", quoted(&refused_resets.to_string()));
-    match events {
-        None => {}
-        Some(EventsPath::Stdout) => line(0, "events", "{path: \"-\"}".to_owned()),
-        Some(EventsPath::File(path)) => {
-            line(
-                0,
-                "events",
-                format!("{{path: {}}}", quoted(path.to_str().unwrap())),
-            );
-        }
-    }
+    write_events(events, &mut line);
     write_metrics(metrics, &mut line);
     line(
         0,
@@ -90,6 +81,46 @@ pub(crate) fn of(config: &Config) -> String {
         write_gateway(gateway, &mut line);
     }
     text
+}
+
+fn write_events(events: &Events, line: &mut impl FnMut(usize, &str, String)) {
+    let Events {
+        path,
+        failures,
+        journal,
+        http,
+        otlp,
+    } = events;
+    line(0, "events", String::new());
+    match path {
+        None => {}
+        Some(EventsPath::Stdout) => line(2, "path", quoted("-")),
+        Some(EventsPath::File(path)) => line(2, "path", quoted(path.to_str().unwrap())),
+    }
+    line(2, "failures", failures.to_string());
+    line(2, "journal", journal.to_string());
+    line(2, "http", http.to_string());
+    let Some(otlp::Settings {
+        endpoint,
+        headers_file,
+        ca_file,
+    }) = otlp
+    else {
+        return;
+    };
+    line(2, "otlp", String::new());
+    // The path of logs is added to what is written.
+    let endpoint = endpoint.to_string();
+    line(
+        4,
+        "endpoint",
+        quoted(endpoint.strip_suffix("/v1/logs").unwrap()),
+    );
+    for (key, path) in [("headers_file", headers_file), ("ca_file", ca_file)] {
+        if let Some(path) = path {
+            line(4, key, quoted(path.to_str().unwrap()));
+        }
+    }
 }
 
 fn write_discovery(settings: &Settings, line: &mut impl FnMut(usize, &str, String)) {

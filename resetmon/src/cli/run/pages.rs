@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::outputs::Outputs;
 use crate::attribution::nat;
 use crate::cli::gateways::Gateways;
-use crate::export::http::{GatewayStatus, Pages, ProbeStatus, StatusPage};
-use crate::export::lines::LineWriter;
+use crate::export::http::{Feed, GatewayStatus, Pages, ProbeStatus, StatusPage};
 use crate::export::metrics::{Format, Metrics};
 use crate::export::process::Usage;
 use crate::kernel::attach::Attached;
@@ -26,7 +26,10 @@ pub(super) struct AgentPages {
     tallies: Arc<Tallies>,
     /// `None` where they are not counted.
     refusals: Option<Refusals>,
-    lost_lines: Option<Arc<AtomicU64>>,
+    /// What outputs of events lost, by place.
+    losses: Vec<(&'static str, Arc<AtomicU64>)>,
+    /// `None` where events are not served.
+    feed: Option<Arc<Feed>>,
     /// Resets so far.
     pub(super) resets: AtomicU64,
     /// Failures without a reset so far.
@@ -48,7 +51,7 @@ impl AgentPages {
         tallies: Arc<Tallies>,
         refusals: Refusals,
         metrics: Metrics,
-        events: Option<&LineWriter>,
+        outputs: &Outputs,
         nat: Option<Arc<nat::Status>>,
     ) -> Self {
         let (verdict, lost) = match attached.verdict() {
@@ -79,7 +82,8 @@ impl AgentPages {
             metrics,
             tallies,
             refusals: attached.has("refused").then_some(refusals),
-            lost_lines: events.map(LineWriter::lost_handle),
+            losses: outputs.losses(),
+            feed: outputs.feed(),
             resets: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             verdict,
@@ -138,8 +142,8 @@ impl AgentPages {
                 Vec::new()
             }
         };
-        if let Some(lines) = &self.lost_lines {
-            totals.push(("events", lines.load(Ordering::Relaxed)));
+        for (place, lost) in &self.losses {
+            totals.push((place, lost.load(Ordering::Relaxed)));
         }
         totals
     }
@@ -210,5 +214,9 @@ impl Pages for AgentPages {
     fn ready(&self) -> Result<(), String> {
         // The server starts once every required probe is attached.
         Ok(())
+    }
+
+    fn events(&self) -> Option<&Arc<Feed>> {
+        self.feed.as_ref()
     }
 }

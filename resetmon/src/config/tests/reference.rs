@@ -51,7 +51,11 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     let config = Config::parse(Config::REFERENCE, "reference").unwrap();
     let default = Config {
         web_config: Some("/etc/resetmon/web.yaml".into()),
-        events: Some(EventsPath::Stdout),
+        events: Events {
+            path: Some(EventsPath::Stdout),
+            otlp: config.events.otlp.clone(),
+            ..Events::default()
+        },
         peers: config.peers.clone(),
         discovery: Settings {
             overrides: config.discovery.overrides.clone(),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::events::Patience;
 use super::web::Web;
 use super::web_config::WebConfig;
 use super::{Limits, Pages, guard};
@@ -111,10 +112,15 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let limits = server.limits;
     let mut io = TokioIo::new(stream);
+    let patience = Patience::new(until.total, limits.total_time);
+    let stopped = stop.clone();
     let exchange = async {
         let service = service_fn(|request| {
-            let web = Arc::clone(&web);
-            async move { Ok::<_, Infallible>(guard::answer(&*server.pages, &web, &request).await) }
+            let (web, patience, stop) = (Arc::clone(&web), &patience, stopped.clone());
+            async move {
+                let pages = &*server.pages;
+                Ok::<_, Infallible>(guard::answer(pages, &web, &request, patience, stop).await)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -133,9 +139,12 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     };
-    let Ok(result) = timeout_at(until.total, exchange).await else {
-        tracing::debug!("HTTP connection cut off: the client was too slow");
-        return;
+    let result = tokio::select! {
+        result = exchange => result,
+        () = patience.over() => {
+            tracing::debug!("HTTP connection cut off: the client was too slow");
+            return;
+        }
     };
     if let Err(error) = result {
         tracing::debug!("HTTP connection: {error}");

@@ -1,10 +1,13 @@
 //! Who may have which page, and the headers that the web configuration adds.
 
-use http_body_util::Full;
-use hyper::body::{Body, Bytes};
+use http_body_util::{Either, Full};
+use hyper::body::{self, Bytes};
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 
+use tokio::sync::watch;
+
+use super::events::{self, Body, Patience};
 use super::pages::{self, Pages};
 use super::web_config::WebConfig;
 
@@ -15,16 +18,23 @@ const CHALLENGE: &str = "Basic realm=\"resetmon\", charset=\"UTF-8\"";
 /// whether the agent works, nothing of the workload.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
-/// Answers one request as `web` has it.
-pub(super) async fn answer<B: Body>(
+/// Answers one request as `web` has it. An answer without end lasts as long as `patience`, and
+/// until `stop` changes.
+pub(super) async fn answer<B: body::Body>(
     pages: &dyn Pages,
     web: &WebConfig,
     request: &Request<B>,
-) -> Response<Full<Bytes>> {
-    let is_open = OPEN.contains(&request.uri().path());
-    let mut response = match &web.users {
-        Some(users) if !is_open && !users.admit(request.headers()).await => unauthorized(),
-        _ => pages::answer(pages, request),
+    patience: &Patience,
+    stop: watch::Receiver<()>,
+) -> Response<Body> {
+    let path = request.uri().path();
+    let is_open = OPEN.contains(&path);
+    let mut response = match (&web.users, pages.events()) {
+        (Some(users), _) if !is_open && !users.admit(request.headers()).await => {
+            unauthorized().map(Either::Left)
+        }
+        (_, Some(feed)) if path == events::PATH => events::answer(feed, request, patience, stop),
+        _ => pages::answer(pages, request).map(Either::Left),
     };
     for (name, value) in &web.headers {
         response.headers_mut().insert(name, value.clone());

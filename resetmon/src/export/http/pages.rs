@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -10,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::accept::{Offer, choose};
+use super::events::{self, Feed};
 use crate::export::metrics::Format;
 use crate::reconcile::Summary;
 
@@ -21,6 +23,10 @@ pub trait Pages: Send + Sync + 'static {
     fn status(&self) -> StatusPage;
     /// Whether resets are being seen; else what is missing.
     fn ready(&self) -> Result<(), String>;
+    /// The events of `/events`; `None` where they are not served.
+    fn events(&self) -> Option<&Arc<Feed>> {
+        None
+    }
 }
 
 /// The content of `/status`.
@@ -113,14 +119,18 @@ const INDEX: &str = "<!DOCTYPE html>
 <li><a href=\"/status\">status</a></li>
 <li><a href=\"/healthz\">healthz</a></li>
 <li><a href=\"/readyz\">readyz</a></li>
-</ul>
+";
+
+const INDEX_EVENTS: &str = "<li><a href=\"/events\">events</a></li>\n";
+
+const INDEX_END: &str = "</ul>
 </body></html>
 ";
 
-/// Answers one request. The body, which no page needs, is not read.
+/// Answers one request for a page, of which `/events` is none where it is served. The body, which no page needs, is not read.
 pub fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full<Bytes>> {
     let page: fn(&dyn Pages, &HeaderMap) -> Response<Full<Bytes>> = match request.uri().path() {
-        "/" => |_, _| respond(StatusCode::OK, HTML, INDEX),
+        "/" => index,
         "/metrics" => metrics,
         // The server runs on the agent's event loop: that it answers is the answer.
         "/healthz" => |_, _| respond(StatusCode::OK, TEXT, "ok\n"),
@@ -133,6 +143,13 @@ pub fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full
             ),
         },
         "/status" => status,
+        events::PATH => {
+            return respond(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "events are not served; ask for them by `events: {http: true}` or --http-events\n",
+            );
+        }
         _ => {
             return respond(
                 StatusCode::NOT_FOUND,
@@ -142,13 +159,23 @@ pub fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full
         }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let text = "only GET and HEAD are allowed\n";
-        let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
-        let allow = HeaderValue::from_static("GET, HEAD");
-        response.headers_mut().insert(header::ALLOW, allow);
-        return response;
+        return not_allowed();
     }
     page(pages, request.headers())
+}
+
+/// For a method that would change something.
+pub(super) fn not_allowed() -> Response<Full<Bytes>> {
+    let text = "only GET and HEAD are allowed\n";
+    let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+    let allow = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+fn index(pages: &dyn Pages, _: &HeaderMap) -> Response<Full<Bytes>> {
+    let events = pages.events().map_or("", |_| INDEX_EVENTS);
+    respond(StatusCode::OK, HTML, [INDEX, events, INDEX_END].concat())
 }
 
 fn metrics(pages: &dyn Pages, headers: &HeaderMap) -> Response<Full<Bytes>> {

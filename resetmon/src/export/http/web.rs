@@ -61,6 +61,13 @@ impl Web {
         }
     }
 
+    /// Whether a client has to say who it is, by a password or a certificate.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        let current = self.current.borrow();
+        current.users.is_some() || current.verifies_clients
+    }
+
     /// Reads the files again in the background, changed or not; the log says how it went.
     ///
     /// Needs a running event loop.

@@ -15,6 +15,7 @@ use crate::kernel::observation::TcpState;
 ///
 /// Keys that a reset's [`Line`](super::line::Line) has too mean the same.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FailureLine<'a> {
     /// [`super::VERSION`].
     pub v: u32,

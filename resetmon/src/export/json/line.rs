@@ -13,6 +13,7 @@ use super::parts::{ConnectionPart, FinPart, ProcessPart, TimesPart, VitalsPart};
 /// socket it was. Times end in `_s` and are seconds with microseconds, sizes are bytes of payload.
 /// Directions are seen from this node.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Line<'a> {
     /// [`super::VERSION`].
     pub v: u32,
@@ -114,6 +115,7 @@ pub struct Line<'a> {
 
 /// `twin`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TwinPart<'a> {
     /// `id` of the sent reset.
     pub id: String,
@@ -128,6 +130,7 @@ pub struct TwinPart<'a> {
 
 /// `propagated_from`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PropagatedPart<'a> {
     /// `id` of that reset.
     pub id: String,
@@ -149,6 +152,7 @@ pub struct PropagatedPart<'a> {
 
 /// The RST received.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RstPart {
     /// TTL or hop limit.
     pub ttl: u8,
@@ -162,6 +166,7 @@ pub struct RstPart {
 
 /// The packet answered by a reset.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TriggerPart {
     /// `PSH|ACK`.
     pub flags: String,

@@ -14,6 +14,7 @@ use crate::reset::{Container, Owner};
 
 /// Whose connection it was, and where it stands.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConnectionPart<'a> {
     /// Inode number of the network namespace.
     pub netns: u32,
@@ -52,6 +53,7 @@ pub struct ConnectionPart<'a> {
 
 /// How old a connection was, and how long it had been silent.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TimesPart {
     /// Since the connection was established.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +73,7 @@ pub struct TimesPart {
 
 /// How far a connection had been closed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FinPart {
     /// The peer had sent its FIN.
     pub fin_received: bool,
@@ -83,6 +86,7 @@ pub struct FinPart {
 
 /// `process` and `closer`, also those of a `twin`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProcessPart<'a> {
     /// Process id in the initial pid namespace.
     pub pid: u32,
@@ -117,6 +121,7 @@ pub struct ProcessPart<'a> {
 
 /// The container of a process.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContainerPart<'a> {
     /// Full id.
     pub id: &'a str,
@@ -141,6 +146,7 @@ pub struct ContainerPart<'a> {
 
 /// Counters of the connection; a FIN or SYN is not counted as payload.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VitalsPart {
     /// Received.
     pub bytes_received: u64,

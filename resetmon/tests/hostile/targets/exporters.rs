@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use resetmon::event::Event;
+use resetmon::export::journal;
 use resetmon::export::json::{to_failure_line, to_json_line};
 use resetmon::export::metrics::{Format, Limits, Metrics};
-use resetmon::export::terminal::{Style, failure_lines, header, lines};
+use resetmon::export::terminal::{Style, failure_lines, header, lines, sentence};
 use resetmon::failure::Failure;
 use resetmon::reset::Reset;
 use serde_json::Value;
@@ -66,6 +68,7 @@ impl Target for Exporters {
 
     fn check(&mut self, (reset, style): &Self::Input) -> bool {
         json(reset);
+        entry(&Event::Reset(reset.clone()));
         terminal(reset, *style);
         self.metrics.record(reset);
         self.fed += reset.packets;
@@ -99,6 +102,40 @@ pub(crate) fn json(reset: &Reset) {
         Some(owner) => assert_eq!(value["process"]["name"], *owner.process.name),
         None => assert!(value["process"].is_null()),
     }
+}
+
+/// The entry of the journal has the fields that the agent means, and no others.
+fn entry(event: &Event) {
+    let text = sentence(event);
+    assert!(!text.contains(char::is_control), "{text:?}");
+    let entry = journal::entry(event);
+    let (mut rest, mut once) = (&*entry, Vec::new());
+    while !rest.is_empty() {
+        let end = rest.iter().position(|byte| *byte == b'\n').expect("a line");
+        let (line, after) = (&rest[..end], &rest[end + 1..]);
+        let name = if let Some(sign) = line.iter().position(|byte| *byte == b'=') {
+            rest = after;
+            &line[..sign]
+        } else {
+            let (length, after) = after.split_first_chunk::<8>().expect("a length");
+            let length = usize::try_from(u64::from_le_bytes(*length)).expect("a size");
+            assert_eq!(after[length], b'\n');
+            rest = &after[length + 1..];
+            line
+        };
+        let name = std::str::from_utf8(name).expect("a name");
+        if !name.starts_with("RESETMON_") {
+            once.push(name);
+        }
+        let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        assert!(name.len() <= 64 && name.bytes().all(is_name), "{name:?}");
+    }
+    let known = ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "MESSAGE_ID"];
+    assert_eq!(once[..4], known);
+    assert!(
+        matches!(once[4..], [] | ["OBJECT_SYSTEMD_UNIT"]),
+        "{once:?}"
+    );
 }
 
 /// The same for a failure, on a line and in the terminal.
