@@ -11,6 +11,7 @@
 mod advice;
 mod chart;
 mod dashboards;
+mod examples;
 mod files;
 mod kustomize;
 mod manifests;

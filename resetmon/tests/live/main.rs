@@ -33,6 +33,7 @@ mod machine;
 mod nat;
 mod nginx;
 mod oracle;
+mod outward;
 mod package;
 mod pods;
 mod privileges;
@@ -130,6 +131,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(refused::TESTS)
         .chain(record::TESTS)
         .chain(screen::TESTS)
+        .chain(outward::TESTS)
         .chain(package::tests())
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();
