@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::command::Invocation;
 use crate::ebpf::{self, Kit};
+use crate::strip;
 use crate::toolchain::TARGET;
 use crate::workspace::Workspace;
 
@@ -21,26 +22,19 @@ pub(crate) fn all(workspace: &Workspace, kit: &Kit, release: bool) -> Result<()>
     agent_call(workspace, release).run()
 }
 
-/// Builds the eBPF programs and hands the object to the agent's build.
+/// Builds the eBPF programs and hands the object, without its DWARF, to the agent's build.
 ///
 /// # Errors
-/// When the build fails or the object cannot be copied.
+/// When the build fails or the object cannot be written.
 pub(crate) fn object(workspace: &Workspace, kit: &Kit) -> Result<()> {
     object_call(workspace, kit, "build", &[]).run()?;
-    let built = workspace
-        .bpf_target()
-        .join(TARGET)
-        .join("release")
-        .join(PACKAGE);
-    let object = workspace.bpf_object();
-    copy_when_new(&built, &object)
-        .with_context(|| format!("cannot copy {} to {}", built.display(), object.display()))
+    finish(&workspace.bpf_target(), &workspace.bpf_object())
 }
 
 /// Builds the eBPF programs for kernels of another architecture; returns the object.
 ///
 /// # Errors
-/// When the build fails.
+/// When the build fails or the object cannot be written.
 pub(crate) fn object_for(workspace: &Workspace, kit: &Kit, arch: &str) -> Result<PathBuf> {
     let target = workspace.bpf_target().join(arch);
     ebpf::cargo(kit, "build", arch, &[])
@@ -48,7 +42,18 @@ pub(crate) fn object_for(workspace: &Workspace, kit: &Kit, arch: &str) -> Result
         .arg(&target)
         .dir(&workspace.root)
         .run()?;
-    Ok(target.join(TARGET).join("release").join(PACKAGE))
+    let object = target.join("resetmon.bpf.o");
+    finish(&target, &object)?;
+    Ok(object)
+}
+
+/// What was built in `target` becomes `object`.
+fn finish(target: &Path, object: &Path) -> Result<()> {
+    let built = target.join(TARGET).join("release").join(PACKAGE);
+    let whole =
+        std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let stripped = strip::without_dwarf(&whole)?;
+    write_when_new(&stripped, object).with_context(|| format!("cannot write {}", object.display()))
 }
 
 /// A build or check of the eBPF programs, with further compiler flags.
@@ -72,10 +77,9 @@ fn agent_call(workspace: &Workspace, release: bool) -> Invocation {
         .dir(&workspace.root)
 }
 
-/// Replaces `to` by `from` in one step, and only when they differ, so that the agent is not
+/// Gives `to` the content `new` in one step, and only when it has another, so that the agent is not
 /// rebuilt for an object it already embeds.
-fn copy_when_new(from: &Path, to: &Path) -> std::io::Result<()> {
-    let new = std::fs::read(from)?;
+fn write_when_new(new: &[u8], to: &Path) -> std::io::Result<()> {
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }
@@ -93,22 +97,19 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let dir = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let (from, to) = (dir.join("from"), dir.join("to.o"));
+        let to = dir.join("to.o");
         let inode = || std::fs::metadata(&to).unwrap().ino();
 
-        std::fs::write(&from, "one").unwrap();
-        copy_when_new(&from, &to).unwrap();
+        write_when_new(b"one", &to).unwrap();
         let first = inode();
-        copy_when_new(&from, &to).unwrap();
+        write_when_new(b"one", &to).unwrap();
         assert_eq!(inode(), first);
 
-        std::fs::write(&from, "two").unwrap();
-        copy_when_new(&from, &to).unwrap();
+        write_when_new(b"two", &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
 
-        std::fs::remove_file(&from).unwrap();
-        assert!(copy_when_new(&from, &to).is_err());
         std::fs::remove_dir_all(&dir).unwrap();
+        assert!(write_when_new(b"two", &to).is_err());
     }
 }

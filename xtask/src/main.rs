@@ -29,6 +29,7 @@ mod privilege;
 mod run;
 mod scenarios;
 mod setup;
+mod strip;
 mod test;
 mod toolchain;
 mod vm;
