@@ -66,10 +66,9 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The stages of `part`, in order, with that of dependencies where something can check them. Filters
-/// choose tests, so checks are left out, and the machines too, which take longer than what one looks
-/// for.
-pub(super) fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage> {
+/// The stages of `part`, in order. Filters choose tests, so checks are left out, and the machines too,
+/// which take longer than what one looks for.
+pub(super) fn stages(part: Part, filtered: bool) -> Vec<Stage> {
     use Stage::{
         Cluster, Containers, Dependencies, Deploy, Doc, Format, Gateways, Lint, LintObject, Live,
         Machines, Object, Packages, Scenarios, Unit,
@@ -98,7 +97,6 @@ pub(super) fn stages(part: Part, filtered: bool, cargo_deny: bool) -> Vec<Stage>
         Part::Packages => vec![Object, Packages],
     };
     all.into_iter()
-        .filter(|stage| cargo_deny || *stage != Dependencies)
         .filter(|stage| {
             !filtered || !matches!(stage, Format | Dependencies | Lint | LintObject | Doc)
         })

@@ -49,15 +49,25 @@ fn reads_the_standard_harness() {
 #[test]
 fn filters_leave_out_what_is_no_named_test() {
     use Stage::{
-        Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object, Packages,
-        Scenarios, Unit,
+        Dependencies, Deploy, Doc, Format, Gateways, Lint, LintObject, Live, Machines, Object,
+        Packages, Scenarios, Unit,
     };
     let rows = [
         (
             Part::All,
             false,
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Scenarios,
+                Format,
+                Dependencies,
+                Object,
+                Lint,
+                LintObject,
+                Unit,
+                Doc,
+                Deploy,
+                Live,
+                Gateways,
+                Scenarios,
                 Machines,
             ],
         ),
@@ -65,13 +75,23 @@ fn filters_leave_out_what_is_no_named_test() {
             Part::Native,
             false,
             vec![
-                Format, Object, Lint, LintObject, Unit, Doc, Deploy, Live, Gateways, Scenarios,
+                Format,
+                Dependencies,
+                Object,
+                Lint,
+                LintObject,
+                Unit,
+                Doc,
+                Deploy,
+                Live,
+                Gateways,
+                Scenarios,
             ],
         ),
         (
             Part::Unit,
             false,
-            vec![Format, Object, Lint, LintObject, Unit, Doc],
+            vec![Format, Dependencies, Object, Lint, LintObject, Unit, Doc],
         ),
         (Part::Live, false, vec![Object, Live, Gateways, Scenarios]),
         (Part::Vm, false, vec![Object, Machines]),
@@ -91,14 +111,7 @@ fn filters_leave_out_what_is_no_named_test() {
         (Part::Vm, true, vec![Object, Machines]),
     ];
     for (part, filtered, expected) in rows {
-        assert_eq!(
-            stages(part, filtered, false),
-            expected,
-            "{part:?} {filtered}"
-        );
-        let mut more = stages(part, filtered, true);
-        more.retain(|stage| *stage != Stage::Dependencies);
-        assert_eq!(more, expected, "{part:?} {filtered}");
+        assert_eq!(stages(part, filtered), expected, "{part:?} {filtered}");
     }
 }
 
@@ -150,23 +163,5 @@ fn the_summary_repeats_no_command_line() {
     ];
     for (error, expected) in rows {
         assert_eq!(in_brief(&error), expected);
-    }
-}
-
-#[test]
-fn dependencies_are_checked_before_anything_is_compiled() {
-    for (part, filtered, expected) in [
-        (Part::All, false, true),
-        (Part::Native, false, true),
-        (Part::Unit, false, true),
-        (Part::Live, false, false),
-        (Part::Packages, false, false),
-        (Part::All, true, false),
-    ] {
-        let stages = stages(part, filtered, true);
-        let at = stages
-            .iter()
-            .position(|stage| *stage == Stage::Dependencies);
-        assert_eq!(at, expected.then_some(1), "{part:?} {filtered}");
     }
 }
