@@ -19,6 +19,7 @@ pub(crate) use arch::Arch;
 mod arch;
 mod deb;
 pub(crate) mod deb_check;
+mod image;
 mod sbom;
 
 /// The agent's version.
@@ -104,7 +105,7 @@ pub(crate) fn run(workspace: &Workspace, kit: &Kit, options: Options) -> Result<
         deb::build(&parts)?;
     }
     if all || options.image {
-        image(&parts)?;
+        image::build(&parts)?;
     }
     checksums(&parts.folder)
 }
@@ -207,45 +208,6 @@ fn tar(parts: &Parts) -> Result<()> {
         .arg(&name)
         .run()?;
     Ok(fs::remove_dir_all(tree)?)
-}
-
-fn image(parts: &Parts) -> Result<()> {
-    let context = parts.folder.join("image");
-    emptied(&context)?;
-    copy(&parts.program, &context.join("resetmon"), 0o755)?;
-    copy(&parts.sbom, &context.join("resetmon.cdx.json"), 0o644)?;
-    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        copy(&parts.root.join(license), &context.join(license), 0o644)?;
-    }
-    // In a store of its own: the machine's images stay as they are.
-    let store = parts.folder.join("store");
-    emptied(&store)?;
-    let buildah = || {
-        Invocation::new("buildah")
-            .args(["--storage-driver", "vfs", "--root"])
-            .arg(store.join("root"))
-            .arg("--runroot")
-            .arg(store.join("run"))
-    };
-    let name = format!("resetmon:{VERSION}");
-    buildah()
-        .args(["bud", "--isolation", "chroot", "--tag", &name])
-        .args(["--arch", parts.arch.debian(), "--label"])
-        .arg(format!("org.opencontainers.image.version={VERSION}"))
-        .arg("--file")
-        .arg(parts.root.join("deploy/container/Containerfile"))
-        .arg(&context)
-        .run()?;
-    let archive = parts.folder.join(format!(
-        "resetmon-{VERSION}-{}-image.tar",
-        parts.arch.name()
-    ));
-    buildah()
-        .args(["push", "--quiet", &name])
-        .arg(format!("oci-archive:{}:{name}", archive.display()))
-        .run()?;
-    fs::remove_dir_all(store)?;
-    Ok(fs::remove_dir_all(context)?)
 }
 
 /// `SHA256SUMS` of every finished file.
