@@ -88,6 +88,11 @@ fn file(end: &str) -> Result<PathBuf> {
     found.pop().context("a file")
 }
 
+/// Says what has been done and seen, above the line of the row.
+fn done(what: impl std::fmt::Display) {
+    println!("    {what}");
+}
+
 /// What a program says; it must succeed.
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{file, output, unpack};
+use super::{done, file, output, unpack};
 
 /// The row.
 pub(super) fn is_whole() -> Result<()> {
@@ -26,6 +26,11 @@ pub(super) fn is_whole() -> Result<()> {
         );
     }
 
+    done(format!(
+        "the checksums of {} files are right",
+        checked.lines().count()
+    ));
+
     let unpacked = TempDir::new()?;
     let archive = file("-linux.tar.gz")?;
     unpack(&archive, unpacked.path())?;
@@ -44,6 +49,7 @@ pub(super) fn is_whole() -> Result<()> {
     let mut version = Command::new(top.join("resetmon"));
     let said = output(version.arg("--version").env_clear())?;
     ensure!(said.contains("eBPF object"), "{said}");
+    done(format!("the program of the archive says: {}", said.trim()));
 
     let bill: Value = serde_json::from_slice(&std::fs::read(top.join("resetmon.cdx.json"))?)?;
     ensure!(bill["bomFormat"] == "CycloneDX", "{}", bill["bomFormat"]);
@@ -57,5 +63,9 @@ pub(super) fn is_whole() -> Result<()> {
         components.len() > 50 && without.is_empty(),
         "no licence: {without:?}"
     );
+    done(format!(
+        "the bill of materials has {} packages with their licences",
+        components.len()
+    ));
     Ok(())
 }

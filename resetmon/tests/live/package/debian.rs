@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use super::root::Root;
-use super::{Resetter, ask, file, wait_for_metric};
+use super::{Resetter, ask, done, file, wait_for_metric};
 use crate::service::Service;
 
 /// The configuration of the package.
@@ -22,6 +22,7 @@ pub(super) fn captures() -> Result<()> {
     let version = root.run(&["resetmon", "--version"])?;
     ensure!(version.contains("eBPF object"), "{version}");
     root.run(&["resetmon", "doctor"])?;
+    done(format!("installed by apt: {}", version.trim()));
     root.run(&[
         "bash",
         "-n",
@@ -32,7 +33,9 @@ pub(super) fn captures() -> Result<()> {
     let mut first = start(&root, "first")?;
     captured(&root, &first)?;
     first.stop()?;
-    ensure!(root.pinned()? > 0, "nothing is pinned");
+    let pinned = root.pinned()?;
+    ensure!(pinned > 0, "nothing is pinned");
+    done(format!("ran, left {pinned} pins for the next"));
 
     fs::write(root.path(CONFIG), CHANGED)?;
     let package = root.put(&root.newer()?)?;
@@ -45,12 +48,14 @@ pub(super) fn captures() -> Result<()> {
     let mut second = start(&root, "second")?;
     ensure!(second.said()?.contains(" took over "), "{}", second.said()?);
     captured(&root, &second)?;
+    done("upgraded: the new agent took the pins over, the configuration is as it was");
     let refusal = root.run(&["apt-get", "remove", "--yes", "resetmon"]);
     let refusal = format!(
         "{:#}",
         refusal.err().context("removed under a running agent")?
     );
     ensure!(refusal.contains("another resetmon holds"), "{refusal}");
+    done("not removed while the agent runs");
     second.stop()?;
 
     root.run(&["apt-get", "remove", "--yes", "resetmon"])?;
@@ -65,6 +70,10 @@ pub(super) fn captures() -> Result<()> {
     ensure!(left.is_empty(), "purging leaves {left:?}");
     let lost: Vec<String> = before.difference(&root.files()?).cloned().collect();
     ensure!(lost.is_empty(), "purging took {lost:?}");
+    done(format!(
+        "removed and purged: no pin is left, and none but the {} files of before",
+        before.len()
+    ));
     Ok(())
 }
 
@@ -84,7 +93,7 @@ fn start(root: &Root, name: &str) -> Result<Service> {
 fn captured(root: &Root, agent: &Service) -> Result<()> {
     let server = Resetter::new(&root.netns)?;
     server.during(|| root.run(&["bash", "-c", &ask(server.port()?)]))?;
-    wait_for_metric(
+    let line = wait_for_metric(
         &root.netns,
         agent.address()?,
         "resetmon_process_resets_total{",
@@ -94,5 +103,6 @@ fn captured(root: &Root, agent: &Service) -> Result<()> {
             "process=\"bash\"",
         ],
     )?;
+    done(format!("scraped: {line}"));
     Ok(())
 }

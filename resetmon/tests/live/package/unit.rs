@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::root::Root;
-use super::{LISTEN, Resetter, ask, file, output, wait_for_metric};
+use super::{LISTEN, Resetter, ask, done, file, output, wait_for_metric};
 use crate::agent::terminate;
 use crate::http;
 use crate::service::wait_for;
@@ -157,10 +157,11 @@ pub(super) fn captures() -> Result<()> {
     let verified = machine.run(&["systemd-analyze", "verify", "--man=no", UNIT])?;
     ensure!(verified.is_empty(), "{verified}");
     machine.ready()?;
+    done("systemd booted; installed by apt: the service is enabled, runs, and is ready");
     let server = Resetter::new(&machine.root.netns)?;
     server.during(|| machine.run(&["bash", "-c", &ask(server.port()?)]))?;
     let at: SocketAddr = LISTEN.into();
-    wait_for_metric(
+    let line = wait_for_metric(
         &machine.root.netns,
         at,
         "resetmon_resets_total{",
@@ -169,6 +170,7 @@ pub(super) fn captures() -> Result<()> {
             "cause=\"aborted_before_response\"",
         ],
     )?;
+    done(format!("scraped: {line}"));
     confined(&machine)?;
     upgraded(&machine)?;
 
@@ -192,6 +194,7 @@ pub(super) fn captures() -> Result<()> {
     ensure!(left.is_empty(), "purging leaves {left:?}");
     let units = machine.run(&["systemctl", "list-units", "--all", "--no-legend", UNIT])?;
     ensure!(units.is_empty(), "{units}");
+    done("purged: no pin, file or unit is left");
     Ok(())
 }
 
@@ -215,7 +218,11 @@ fn confined(machine: &Machine) -> Result<()> {
         ensure!(field(name)? == expected, "{name} {}", field(name)?);
     }
     let rated = machine.run(&["systemd-analyze", "security", "--no-pager", UNIT])?;
-    println!("    {}", rated.lines().last().unwrap_or_default());
+    let rating = rated.lines().last().unwrap_or_default();
+    done(format!(
+        "two capabilities left; {}",
+        rating.trim_start_matches(['→', ' '])
+    ));
     Ok(())
 }
 
@@ -266,5 +273,9 @@ fn upgraded(machine: &Machine) -> Result<()> {
         let reported = machine.reported()?;
         ensure!(reported <= sent, "{reported} reported of {sent}");
         Ok((reported == sent).then_some(()))
-    })
+    })?;
+    done(format!(
+        "upgraded while {installed} connections were reset: all {sent} resets are in the events"
+    ));
+    Ok(())
 }
