@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::command::{Ended, Invocation};
 use crate::ebpf::Kit;
 use crate::workspace::Workspace;
-use crate::{build, deny, privilege, scenarios, vm};
+use crate::{build, deny, helm, privilege, scenarios, vm};
 use stage::{Stage, stages};
 
 mod deploy;
@@ -140,7 +140,13 @@ fn perform(stage: Stage, workspace: &Workspace, kit: &Kit, filters: &[String]) -
             .run()
             .map(silent),
         Stage::Deploy => deploy::run(workspace, filters),
-        Stage::Cluster => own_harness(workspace, CLUSTER, filters, &[]),
+        Stage::Cluster => {
+            let library = helm::ensure(workspace)
+                .map_err(|error| println!("no Helm: {error:#}"))
+                .ok();
+            let library = library.as_deref().map(|path| (deploy::LIBRARY, path));
+            own_harness(workspace, CLUSTER, filters, library.as_slice())
+        }
         Stage::Containers if filters.is_empty() => {
             own_harness(workspace, LIVE, &[CONTAINERD.to_owned()], &[]).and_then(|counts| {
                 // One that is skipped has not shown anything.

@@ -152,26 +152,40 @@ impl ControlPlane {
 
     /// A kubeconfig for one of the users, with the server's own authority.
     pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
-        kubeconfig(self.folder.path(), user)
+        kubeconfig(self.folder.path(), user, &format!("{user}-token"))
+    }
+
+    /// A kubeconfig for whose token this is.
+    pub(crate) fn kubeconfig_with(&self, token: &str) -> PathBuf {
+        kubeconfig(self.folder.path(), "bearer", token)
+    }
+
+    /// A client of the user of a kubeconfig.
+    pub(crate) async fn client(&self, kubeconfig: &Path) -> Client {
+        client(kubeconfig).await
     }
 }
 
 async fn administrator(folder: &Path) -> Client {
+    client(&kubeconfig(folder, "administrator", "administrator-token")).await
+}
+
+async fn client(kubeconfig: &Path) -> Client {
     // An error means that there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let file = Kubeconfig::read_from(kubeconfig(folder, "administrator")).unwrap();
+    let file = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(file, &options).await;
     Client::try_from(config.unwrap()).unwrap()
 }
 
-fn kubeconfig(folder: &Path, user: &str) -> PathBuf {
+fn kubeconfig(folder: &Path, user: &str, token: &str) -> PathBuf {
     let path = folder.join(format!("{user}.kubeconfig"));
     let authority = folder.join("authority.pem");
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: c, \
              clusters: [{{name: c, cluster: {{server: \"{SERVER}\", certificate-authority: \"{}\"}}}}], \
-             users: [{{name: u, user: {{token: {user}-token}}}}], \
+             users: [{{name: u, user: {{token: \"{token}\"}}}}], \
              contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}",
         authority.display()
     );

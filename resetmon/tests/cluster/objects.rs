@@ -12,9 +12,19 @@ const GATEWAY: &str = "gateway.networking.k8s.io";
 /// The API of the cluster, for its administrator.
 pub(crate) struct Objects(pub(crate) Client);
 
+/// A kind that the server does not bring, with any fields.
+pub(crate) struct Definition {
+    pub(crate) group: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) plural: &'static str,
+    /// `Cluster` or `Namespaced`.
+    pub(crate) scope: &'static str,
+    pub(crate) version: &'static str,
+}
+
 impl Objects {
     /// One request; only success is no failure.
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let kind = match method {
             "PATCH" => "application/merge-patch+json",
             _ => "application/json",
@@ -27,6 +37,10 @@ impl Objects {
             .unwrap();
         let answer = self.0.request::<Value>(request).await;
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.ask("GET", path, &Value::Null).await
     }
 
     /// Makes `object` in the collection at `path`, with its `status`, which has a door of its own.
@@ -64,30 +78,50 @@ impl Objects {
             ("HTTPRoute", "httproutes", "Namespaced", "v1"),
             ("TCPRoute", "tcproutes", "Namespaced", "v1alpha2"),
         ] {
-            let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-            let definition = json!({
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {
-                    "name": format!("{plural}.{GATEWAY}"),
-                    // Groups below k8s.io are reviewed.
-                    "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-                },
-                "spec": {
-                    "group": GATEWAY,
-                    "scope": scope,
-                    "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
-                    "versions": [{
-                        "name": version, "served": true, "storage": true,
-                        "schema": {"openAPIV3Schema": anything},
-                    }],
-                },
-            });
-            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-            self.create(path, definition).await;
-            self.until_served(&format!("/apis/{GATEWAY}/{version}/{plural}"))
-                .await;
+            self.define(&Definition {
+                group: GATEWAY,
+                kind,
+                plural,
+                scope,
+                version,
+            })
+            .await;
         }
+    }
+
+    /// Makes a kind known to the server.
+    pub(crate) async fn define(&self, kind: &Definition) {
+        let Definition {
+            group,
+            plural,
+            version,
+            ..
+        } = kind;
+        let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": format!("{plural}.{group}"),
+                // Groups below k8s.io are reviewed.
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+            },
+            "spec": {
+                "group": group,
+                "scope": kind.scope,
+                "names": {
+                    "kind": kind.kind, "plural": plural, "singular": kind.kind.to_lowercase(),
+                },
+                "versions": [{
+                    "name": version, "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": anything},
+                }],
+            },
+        });
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        self.create(path, definition).await;
+        self.until_served(&format!("/apis/{group}/{version}/{plural}"))
+            .await;
     }
 
     async fn until_served(&self, path: &str) {

@@ -1,7 +1,5 @@
 //! What resetmon makes of the cluster.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +10,15 @@ use serde_json::json;
 use crate::control_plane::{ControlPlane, PATIENCE};
 use crate::objects::{NODE, Objects, SLICES};
 
-type Test = fn() -> Pin<Box<dyn Future<Output = ()>>>;
-
-/// Every row.
-pub(crate) const TESTS: &[(&str, Test)] =
-    &[("a_real_api_server", || Box::pin(a_real_api_server()))];
-
 /// What the view says of gateways, one route and upstream a line.
-const PAY: &str = "shop/web: shop/pay → shop/pay:80: 10.0.0.1:8080 10.96.0.10:80";
+pub(crate) const PAY: &str = "shop/web: shop/pay → shop/pay:80: 10.0.0.1:8080 10.96.0.10:80";
 const CART: &str = "shop/web: shop/cart → shop/cart:80: 10.96.0.11:80 [2001:db8::2]:8080";
-const SITE: [&str; 2] = [
+pub(crate) const SITE: [&str; 2] = [
     "public: shop/site /cart → shop/cart:80: 10.96.0.11:80 [2001:db8::2]:8080",
     "public: shop/site /pay → shop/pay:80: 10.0.0.1:8080 10.96.0.10:80",
 ];
 
-fn shown(view: &ClusterView) -> Vec<String> {
+pub(crate) fn shown(view: &ClusterView) -> Vec<String> {
     let mut lines = Vec::new();
     for gateway in &view.gateways {
         for route in &gateway.routes {
@@ -50,7 +42,7 @@ fn shown(view: &ClusterView) -> Vec<String> {
 }
 
 /// Waits for a view of which `right` is true.
-async fn until(
+pub(crate) async fn until(
     watched: &mut Cluster,
     what: &str,
     right: impl Fn(&ClusterView) -> bool,
@@ -88,7 +80,7 @@ fn name(view: &ClusterView, address: &str) -> Option<String> {
     found.map(|found| found.name.to_string())
 }
 
-async fn a_real_api_server() {
+pub(crate) async fn a_real_api_server() {
     let mut plane = ControlPlane::start().await;
     let objects = Objects(plane.administrator().await);
     objects.install_gateway_api().await;

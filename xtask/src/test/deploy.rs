@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 /// The name of the tests, a harness of its own in `resetmon/tests`.
 pub(super) const TESTS: &str = "deploy";
 /// Where they look for Helm's library.
-const LIBRARY: &str = "RESETMON_HELM_LIBRARY";
+pub(super) const LIBRARY: &str = "RESETMON_HELM_LIBRARY";
 
 /// Which tests that ask for a tool of their own to run, by a part of their names.
 fn chosen(kustomize: bool, helm: bool) -> Vec<&'static str> {
