@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::live::{Live, Viewer};
 use super::{CaptureArgs, LogLevel, session};
+use crate::diagnosis::advice::advice;
 use crate::diagnosis::propagation::REACTION;
 use crate::event::Event;
 use crate::export::json::to_event_line;
@@ -170,6 +171,15 @@ impl Screen {
                 terminal::lines(reset, self.style)
             };
             self.put(&text);
+        }
+        if !self.json {
+            for (_, cause) in act.expected {
+                self.put(&format!(
+                    "         {} means: {}",
+                    cause.name(),
+                    advice(*cause).summary
+                ));
+            }
         }
         self.flush();
     }

@@ -169,6 +169,26 @@ impl Gateways {
         view.map_or_else(Vec::new, |view| view.not_understood.clone())
     }
 
+    /// What is seen, for the first lines of the log, and where to look next.
+    pub(super) fn seen(&self) -> String {
+        let routes: usize = self
+            .found
+            .iter()
+            .map(|found| found.gateway.routes.len())
+            .sum();
+        let gateways = match self.found.len() {
+            0 => "no gateway is found yet, so resets have no route: `resetmon routes` says more"
+                .to_owned(),
+            count => format!(
+                "gateways found: {count}, with {routes} routes, listed by `resetmon routes`"
+            ),
+        };
+        format!(
+            "sees the resets of all processes and network namespaces of this node; {gateways}; \
+             `resetmon watch` shows them as they come, the page /status what is not seen"
+        )
+    }
+
     /// How following translated connections goes; `None` where it is not wanted.
     pub(super) fn nat_status(&self) -> Option<Arc<nat::Status>> {
         self.nat_status.clone()

@@ -127,7 +127,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let take = |event: Event| books.enter(event);
     gateways.first_look(&config, &mut pipeline).await;
     page.show_gateways(&gateways, pipeline.routes());
+    tracing::info!("{}", gateways.seen());
     loop {
+        page.turn();
         tokio::select! {
                     request = signals.next() => match request {
                         Request::Stop => break,

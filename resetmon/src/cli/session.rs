@@ -15,7 +15,7 @@ use crate::kernel::capture::{Capture, Options};
 use crate::kernel::object::OBJECT;
 use crate::kernel::pin::PinDir;
 use crate::kernel::privilege;
-use crate::kernel::probes::Verdict;
+use crate::kernel::probes::{Outcome, Verdict};
 use crate::kernel::tally::Tallies;
 use crate::overflow::{self, Overflow};
 use crate::pipeline::Pipeline;
@@ -76,10 +76,16 @@ pub(super) fn open(
         for line in &lost {
             tracing::debug!("degraded: {line}");
         }
+        let outcomes = capture.attached.outcomes();
+        let missing = outcomes
+            .iter()
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Missing | Outcome::Refused(_)));
+        let names: Vec<&str> = missing.map(|(probe, _)| probe.name).collect();
         tracing::warn!(
-            "{} of {} probes could not be attached here; `resetmon doctor` says what is lost by it",
-            lost.len(),
-            capture.attached.outcomes().len()
+            "{} of {} probes could not be attached here ({}); `resetmon doctor` says what is lost by it",
+            names.len(),
+            outcomes.len(),
+            names.join(", ")
         );
     }
     Ok(capture)

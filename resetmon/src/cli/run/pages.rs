@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::outputs::Outputs;
 use crate::attribution::nat;
@@ -19,9 +19,14 @@ use crate::reconcile::{Reconciler, Summary};
 use crate::routes::discovery::Found;
 use crate::routes::table::RouteTable;
 
+/// Longest time for a turn of the event loop, which timers wake each second or so.
+const TURN: Duration = Duration::from_secs(30);
+
 /// What the HTTP side shows.
 pub(super) struct AgentPages {
     started: Instant,
+    /// When the event loop began its last turn, since the start, milliseconds.
+    turned: AtomicU64,
     metrics: Metrics,
     tallies: Arc<Tallies>,
     /// `None` where they are not counted.
@@ -79,6 +84,7 @@ impl AgentPages {
         }
         Self {
             started: Instant::now(),
+            turned: AtomicU64::new(0),
             metrics,
             tallies,
             refusals: attached.has("refused").then_some(refusals),
@@ -94,6 +100,12 @@ impl AgentPages {
             nat,
             sent: Mutex::new(None),
         }
+    }
+
+    /// The event loop, which takes the resets, begins another turn.
+    pub(super) fn turn(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.turned.store(now, Ordering::Relaxed);
     }
 
     /// Takes over which gateways were found, what the cluster does not say, and what is wrong with
@@ -192,7 +204,7 @@ impl Pages for AgentPages {
         StatusPage {
             version: crate::version::VERSION.to_owned(),
             uptime_s: self.started.elapsed().as_secs_f64(),
-            ready: true,
+            ready: self.ready().is_ok(),
             verdict: self.verdict.to_owned(),
             lost: self.lost.clone(),
             probes: self.probes.clone(),
@@ -211,9 +223,49 @@ impl Pages for AgentPages {
         }
     }
 
+    fn alive(&self) -> Result<(), String> {
+        let turned = Duration::from_millis(self.turned.load(Ordering::Relaxed));
+        turning(self.started.elapsed().saturating_sub(turned))
+    }
+
     fn ready(&self) -> Result<(), String> {
-        // The server starts once every required probe is attached.
-        Ok(())
+        // The server starts once every required probe is attached; what is left is to take the records.
+        self.alive()
+    }
+}
+
+/// Whether an event loop that began its last turn so long ago still goes round.
+///
+/// The server has tasks of its own on the same thread: it answers although the loop may wait in
+/// vain for something.
+fn turning(ago: Duration) -> Result<(), String> {
+    if ago <= TURN {
+        return Ok(());
+    }
+    Err(format!(
+        "the loop that takes resets has stood still for {} s; restart resetmon, and report it",
+        ago.as_secs()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_stands_still_is_told() {
+        for (ago, says) in [
+            (0, None),
+            (30, None),
+            (31, Some("31 s")),
+            (900, Some("900 s")),
+        ] {
+            match (turning(Duration::from_secs(ago)), says) {
+                (Ok(()), None) => {}
+                (Err(why), Some(says)) => assert!(why.contains(says), "{why}"),
+                (found, _) => panic!("{ago} s: {found:?}"),
+            }
+        }
     }
 
     fn events(&self) -> Option<&Arc<Feed>> {

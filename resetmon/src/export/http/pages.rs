@@ -21,6 +21,8 @@ pub trait Pages: Send + Sync + 'static {
     fn metrics(&self, format: Format) -> String;
     /// What the agent can see and what it cannot.
     fn status(&self) -> StatusPage;
+    /// Whether the agent still does its work; else what has stopped, which only a restart mends.
+    fn alive(&self) -> Result<(), String>;
     /// Whether resets are being seen; else what is missing.
     fn ready(&self) -> Result<(), String>;
     /// The events of `/events`; `None` where they are not served.
@@ -127,21 +129,26 @@ const INDEX_END: &str = "</ul>
 </body></html>
 ";
 
-/// Answers one request for a page, of which `/events` is none where it is served. The body, which no page needs, is not read.
+/// The word, or why it is not so.
+fn verdict(word: &str, found: &Result<(), String>) -> Response<Full<Bytes>> {
+    match found {
+        Ok(()) => respond(StatusCode::OK, TEXT, format!("{word}\n")),
+        Err(reason) => respond(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TEXT,
+            format!("not {word}: {reason}\n"),
+        ),
+    }
+}
+
+/// Answers one request for a page, of which `/events` is none where it is served. The body, which no
+/// page needs, is not read.
 pub fn answer<B: Body>(pages: &dyn Pages, request: &Request<B>) -> Response<Full<Bytes>> {
     let page: fn(&dyn Pages, &HeaderMap) -> Response<Full<Bytes>> = match request.uri().path() {
         "/" => index,
         "/metrics" => metrics,
-        // The server runs on the agent's event loop: that it answers is the answer.
-        "/healthz" => |_, _| respond(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" => |pages, _| match pages.ready() {
-            Ok(()) => respond(StatusCode::OK, TEXT, "ready\n"),
-            Err(reason) => respond(
-                StatusCode::SERVICE_UNAVAILABLE,
-                TEXT,
-                format!("not ready: {reason}\n"),
-            ),
-        },
+        "/healthz" => |pages, _| verdict("ok", &pages.alive()),
+        "/readyz" => |pages, _| verdict("ready", &pages.ready()),
         "/status" => status,
         events::PATH => {
             return respond(

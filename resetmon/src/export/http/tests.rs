@@ -15,6 +15,7 @@ mod tls;
 #[derive(Default)]
 struct Fake {
     ready: AtomicBool,
+    stuck: AtomicBool,
     big: bool,
 }
 
@@ -50,6 +51,13 @@ impl Pages for Fake {
             counts: BTreeMap::from([("resets".to_owned(), 7)]),
             sent: Some(Reconciler::new(Tracing::Complete).summary()),
         }
+    }
+
+    fn alive(&self) -> Result<(), String> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err("nothing goes on".to_owned());
+        }
+        Ok(())
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -206,6 +214,15 @@ async fn ready_once_the_probes_are_attached() {
     server.pages.ready.store(true, Ordering::Relaxed);
     let answer = request(server.address, "GET", "/readyz", "*/*").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn healthy_while_it_goes_on() {
+    let server = start(Fake::default(), Limits::default()).await;
+    server.pages.stuck.store(true, Ordering::Relaxed);
+    let answer = request(server.address, "GET", "/healthz", "*/*").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("not ok: nothing goes on\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -113,7 +113,8 @@ fn nothing(state: &State) -> &'static str {
     if state.failures {
         return "no reset and no failed connection yet; they are shown as they happen";
     }
-    "no reset yet; they are shown as they happen. f takes connections too that failed without one"
+    "no reset yet; they are shown as they happen (`resetmon demo` makes four). f takes connections too \
+     that failed without one"
 }
 
 fn counts(state: &State, by: By, from: usize, height: usize, columns: usize) -> Vec<Line<'static>> {

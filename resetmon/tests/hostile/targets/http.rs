@@ -74,6 +74,10 @@ impl Pages for StaticPages {
         }
     }
 
+    fn alive(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
