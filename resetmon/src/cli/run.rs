@@ -110,10 +110,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
         &outputs,
         gateways.nat_status(),
     ));
-    let pages = Arc::clone(&page) as Arc<dyn Pages>;
-    let (stop, server) = serve(listener, pages, Arc::clone(&web));
-    warn_of_events(&outputs, &web, address);
-    tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
+    let (stop, server) = serve(listener, Arc::clone(&page) as _, Arc::clone(&web));
+    say_ready(&outputs, &web, address);
 
     let reconciler = RefCell::new(Reconciler::new(tracing_by(&switches, &attached)));
     let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
@@ -131,43 +129,43 @@ async fn run(args: Args) -> anyhow::Result<()> {
     loop {
         page.turn();
         tokio::select! {
-                    request = signals.next() => match request {
-                        Request::Stop => break,
-                        Request::Reload => {
-                            web.reload();
-                            session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
-                            gateways.reload(&pipeline);
-                        }
-                    },
-                    tick = look.tick() => {
-                        tick.context(TIMER)?;
-                        overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
-                    }
-                    progress = rounds.next() => match progress {
-                        Progress::Read(readings) => {
-                            reconciler.borrow_mut().open_round(&readings);
-                            pipeline.learn_counters(&readings);
-                            drain(&mut ring, batches, &mut pipeline, take).await;
-                            overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
-                            rounds.read_again(reconciler.borrow_mut().caught_up());
-                        }
-                        Progress::ReadAgain(readings) => {
-                            let mut reconciler = reconciler.borrow_mut();
-                            reconciler.close_round(&readings);
-                            rounds.rest(reconciler.is_doubtful());
-                            page.show(&reconciler, &attached);
-                        }
-                    },
-                    change = gateways.next() => {
-                        gateways.apply(change, &mut pipeline);
-        page.show_gateways(&gateways, pipeline.routes());
-                    }
-                    result = pump(&mut ring, &mut pipeline, take) => {
-                        result.context("the ring buffer cannot be read")?;
-                        metrics.set_malformed(pipeline.malformed());
-                        gateways.nudge(&mut pipeline);
-                    }
+            request = signals.next() => match request {
+                Request::Stop => break,
+                Request::Reload => {
+                    web.reload();
+                    session::reload(args.capture.config.as_deref(), &mut config, &mut pipeline);
+                    gateways.reload(&pipeline);
                 }
+            },
+            tick = look.tick() => {
+                tick.context(TIMER)?;
+                overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
+            }
+            progress = rounds.next() => match progress {
+                Progress::Read(readings) => {
+                    reconciler.borrow_mut().open_round(&readings);
+                    pipeline.learn_counters(&readings);
+                    drain(&mut ring, batches, &mut pipeline, take).await;
+                    overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
+                    rounds.read_again(reconciler.borrow_mut().caught_up());
+                }
+                Progress::ReadAgain(readings) => {
+                    let mut reconciler = reconciler.borrow_mut();
+                    reconciler.close_round(&readings);
+                    rounds.rest(reconciler.is_doubtful());
+                    page.show(&reconciler, &attached);
+                }
+            },
+            change = gateways.next() => {
+                gateways.apply(change, &mut pipeline);
+                page.show_gateways(&gateways, pipeline.routes());
+            }
+            result = pump(&mut ring, &mut pipeline, take) => {
+                result.context("the ring buffer cannot be read")?;
+                metrics.set_malformed(pipeline.malformed());
+                gateways.nudge(&mut pipeline);
+            }
+        }
     }
     say_farewell(attached.stay());
     ring.drain(|record| pipeline.feed(record, take));
@@ -259,14 +257,15 @@ fn hold_pins(args: &Args) -> anyhow::Result<Option<PinDir>> {
     }
 }
 
-/// Events hold command lines, and those may hold secrets.
-fn warn_of_events(outputs: &Outputs, web: &Web, address: SocketAddr) {
+fn say_ready(outputs: &Outputs, web: &Web, address: SocketAddr) {
+    // Events hold command lines, and those may hold secrets.
     if outputs.feed().is_some() && !web.asks_who() && !address.ip().is_loopback() {
         tracing::warn!(
             "whoever reaches {address} can read every event with its command line at /events: give \
              --web-config with basic auth or client certificates, or listen on the loopback"
         );
     }
+    tracing::info!("ready: serving {}://{address}/metrics", web.scheme());
 }
 
 fn say_farewell(stay: Stay) {

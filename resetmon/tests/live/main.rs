@@ -49,6 +49,7 @@ mod scenario;
 mod scenarios;
 mod scene;
 mod screen;
+mod secrets;
 mod storm;
 
 fn main() -> ExitCode {
@@ -132,6 +133,7 @@ fn run(options: &Options) -> Result<bool> {
         .chain(record::TESTS)
         .chain(screen::TESTS)
         .chain(outward::TESTS)
+        .chain(secrets::TESTS)
         .chain(package::tests())
         .filter(|test| !options.oracle && options.wants(test.name))
         .collect();

@@ -232,6 +232,10 @@ impl Pages for AgentPages {
         // The server starts once every required probe is attached; what is left is to take the records.
         self.alive()
     }
+
+    fn events(&self) -> Option<&Arc<Feed>> {
+        self.feed.as_ref()
+    }
 }
 
 /// Whether an event loop that began its last turn so long ago still goes round.
@@ -266,9 +270,5 @@ mod tests {
                 (found, _) => panic!("{ago} s: {found:?}"),
             }
         }
-    }
-
-    fn events(&self) -> Option<&Arc<Feed>> {
-        self.feed.as_ref()
     }
 }

@@ -24,6 +24,10 @@ impl Pages for Only {
         unreachable!("nobody asks for it here")
     }
 
+    fn alive(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
