@@ -30,6 +30,12 @@ impl Events {
         in_netns(&events, netns)
     }
 
+    /// Events of all namespaces, in the order reported.
+    pub(crate) fn all(&self) -> Vec<Value> {
+        let events = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.clone()
+    }
+
     /// Waits until there is any event, at most `limit`.
     pub(crate) fn wait_for_any(&self, limit: Duration) {
         let (events, changed) = &*self.0;

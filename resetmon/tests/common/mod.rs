@@ -12,5 +12,6 @@ pub(crate) mod forgery;
 pub(crate) mod http;
 pub(crate) mod netns;
 pub(crate) mod owner;
+pub(crate) mod panels;
 pub(crate) mod service;
 pub(crate) mod wire;

@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use common::{actor, agent, cgroup, channel, events, forgery, http, netns, owner, service, wire};
+use common::{
+    actor, agent, cgroup, channel, events, forgery, http, netns, owner, panels, service, wire,
+};
 use compare::Reporter;
 use runner::Runner;
 use scenario::{Scenario, Whole};

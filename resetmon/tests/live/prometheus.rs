@@ -1,6 +1,5 @@
 //! The metrics as Prometheus reads them.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -10,12 +9,10 @@ use serde_json::Value;
 use crate::agent::terminate;
 use crate::compare::Reporter;
 use crate::gateway::{Gateway, RESETMON};
+use crate::machine;
 use crate::netns::Netns;
+use crate::panels::{PROMETHEUS, ask};
 use crate::scenario::Whole;
-use crate::{http, machine};
-
-/// Where Prometheus serves.
-pub(crate) const PROMETHEUS: &str = "127.0.0.1:9090";
 
 const PROMETHEUS_YAML: &str = "
 global:
@@ -156,30 +153,6 @@ fn query(namespace: &Netns, expression: &str) -> Result<Vec<Value>> {
         Value::Array(series) => Ok(series),
         other => bail!("{expression} has no result: {other}"),
     }
-}
-
-/// What Prometheus' API answers.
-///
-/// # Errors
-/// Where it refuses, with its reason.
-pub(crate) fn ask(namespace: &Netns, call: &str, parameters: &[(&str, &str)]) -> Result<Value> {
-    let mut path = format!("/api/v1/{call}");
-    for (number, (name, value)) in parameters.iter().enumerate() {
-        let sign = if number == 0 { '?' } else { '&' };
-        write!(path, "{sign}{name}=")?;
-        for byte in value.bytes() {
-            write!(path, "%{byte:02x}")?;
-        }
-    }
-    let body = http::get(namespace, PROMETHEUS.parse()?, &path, "*/*")
-        .with_context(|| format!("{call} {parameters:?}"))?
-        .body;
-    let mut answer: Value = serde_json::from_str(&body)?;
-    ensure!(
-        answer["status"] == "success",
-        "{call} {parameters:?}: {answer}"
-    );
-    Ok(answer["data"].take())
 }
 
 /// `promtool check metrics` reads the Prometheus text format; of `OpenMetrics` it is told that the

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::agent::terminate;
 use crate::netns::Netns;
-use crate::prometheus::{PROMETHEUS, ask};
+use crate::panels::{PROMETHEUS, ask};
 use crate::scenario::Whole;
 use crate::service::{Service, wait_for};
 

@@ -9,14 +9,17 @@
 //! select rows by a part of `GATEWAY ROW`. At the end stand a confusion matrix of causes and
 //! failures, and the share of right rows. The run fails below [`GOAL`], and with any event that
 //! names a process or a route that was not concerned, or where `resetmon report` does not find the six
-//! faults of [`mixed`], or anything in the healthy traffic of [`healthy`].
+//! faults of [`mixed`], or anything in the healthy traffic of [`healthy`], or where a query of the
+//! dashboards has no answer or counts otherwise than the events ([`dashboards`]).
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use common::{actor, agent, cgroup, channel, events, forgery, http, netns, owner, service, wire};
+use common::{
+    actor, agent, cgroup, channel, events, forgery, http, netns, owner, panels, service, wire,
+};
 use runner::{Chosen, Outcome};
 
 mod bed;
@@ -24,6 +27,7 @@ mod certificates;
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the live tests use more of it")]
 mod common;
+mod dashboards;
 mod exchange;
 mod fault;
 mod gateway;
@@ -83,7 +87,7 @@ fn run(arguments: &[String]) -> Result<bool> {
                 println!("{}", runner::title(*gateway, row));
             }
         }
-        for title in [mixed::TITLE, healthy::TITLE]
+        for title in [mixed::TITLE, healthy::TITLE, dashboards::TITLE]
             .into_iter()
             .filter(|title| wanted(title))
         {
@@ -109,7 +113,8 @@ fn run(arguments: &[String]) -> Result<bool> {
             wanted(mixed::TITLE).then(|| (mixed::TITLE, scope.spawn(move || mixed::run(verbose))));
         let healthy = wanted(healthy::TITLE)
             .then(|| (healthy::TITLE, scope.spawn(move || healthy::run(healthy))));
-        let outcome = runner::run(&chosen, verbose);
+        // Without all rows some panels have nothing to show.
+        let outcome = runner::run(&chosen, verbose, filters.is_empty());
         let reports = mixed.into_iter().chain(healthy);
         let reports: Vec<_> = reports.map(|(title, run)| (title, run.join())).collect();
         (outcome, reports)
@@ -127,7 +132,11 @@ fn run(arguments: &[String]) -> Result<bool> {
         wrong_processes,
         wrong_routes,
         matrix,
+        dashboards,
     } = &outcome;
+    if let Some(wrong) = dashboards {
+        reports_are_right &= tell(dashboards::TITLE, Ok(wrong.clone()));
+    }
     let rows = right + wrong;
     if rows > 0 {
         let (events, agree) = matrix.agreement();

@@ -13,7 +13,7 @@ use crate::netns::Netns;
 use crate::scene::wait_for;
 
 /// Where it serves, in a namespace of its own.
-const PAGES: &str = "127.0.0.1:9435";
+pub(crate) const PAGES: &str = "127.0.0.1:9435";
 
 /// The agent.
 pub(crate) struct Monitor {
@@ -35,6 +35,11 @@ impl Monitor {
         }
         let agent = Agent::spawn_resetmon(netns.run_in(&mut command)).context("resetmon")?;
         Ok(Self { agent, netns })
+    }
+
+    /// Where it runs.
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     /// What it reported.

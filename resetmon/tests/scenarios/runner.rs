@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bed::{Bed, Running};
+use crate::dashboards::Watcher;
 use crate::gateway::{Gateway, Route};
 use crate::matrix::Matrix;
 use crate::monitor::{Monitor, sees_rejects};
@@ -44,13 +45,15 @@ pub(crate) struct Outcome {
     pub(crate) wrong_routes: usize,
     /// Expected against reported.
     pub(crate) matrix: Matrix,
+    /// What was wrong of the dashboards, a line each, where they were looked at.
+    pub(crate) dashboards: Option<Vec<String>>,
 }
 
 /// The rows of one gateway that are to be run.
 pub(crate) type Chosen = (&'static dyn Gateway, Vec<&'static Row>);
 
-/// Runs all of it.
-pub(crate) fn run(chosen: &[Chosen], verbose: bool) -> Result<Outcome> {
+/// Runs all of it; `shown` looks at the dashboards too.
+pub(crate) fn run(chosen: &[Chosen], verbose: bool, shown: bool) -> Result<Outcome> {
     let outcome = Mutex::new(Outcome::default());
     let mut beds = Vec::new();
     for (gateway, rows) in chosen {
@@ -78,6 +81,8 @@ pub(crate) fn run(chosen: &[Chosen], verbose: bool) -> Result<Outcome> {
         let folder = TempDir::new().context("temporary folder")?;
         let described: Vec<String> = beds.iter().filter_map(Bed::described).collect();
         let monitor = Monitor::start(&described, folder.path())?;
+        let shown = shown && is_there(Path::new("prometheus"));
+        let watcher = shown.then(|| Watcher::start(&monitor)).transpose()?;
         let bench = Bench {
             monitor: &monitor,
             outcome: &outcome,
@@ -94,6 +99,9 @@ pub(crate) fn run(chosen: &[Chosen], verbose: bool) -> Result<Outcome> {
                 done.map_err(|_| anyhow!("a gateway's thread panicked"))?
             })
         })?;
+        if let Some(watcher) = watcher {
+            locked(&outcome).dashboards = Some(watcher.end(&monitor)?);
+        }
         monitor.stop()?;
     }
     outcome

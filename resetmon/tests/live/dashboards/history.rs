@@ -3,22 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::gateway::RESETMON;
+use crate::panels::now;
 
 /// How far it goes back, seconds: further than a day, from which on a new cause is one.
 const LENGTH: u64 = 26 * 3600;
 /// Between two scrapes of it, seconds: less than the five minutes after which a series is none.
 const STEP: u64 = 240;
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
 
 /// Writes `page`, `OpenMetrics` text, and what Prometheus adds to each scrape, as blocks into `tsdb`.
 pub(super) fn write(page: &str, tsdb: &Path, folder: &Path) -> Result<()> {
