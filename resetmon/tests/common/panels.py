@@ -91,7 +91,7 @@ def heatmap(axis, panel, answers):
         grid.append([max(now.get(m, 0.0) - before[m], 0.0) for m in at])
         before = {m: now.get(m, 0.0) for m in at}
     largest = max([v for row in grid for v in row] + [1.0])
-    axis.imshow([[v or float("nan") for v in row] for row in grid], aspect="auto", origin="lower",
+    axis.imshow([[v if v > 1e-9 else float("nan") for v in row] for row in grid], aspect="auto", origin="lower",
                 cmap="Oranges", norm=LogNorm(0.5, largest), extent=(at[0], at[-1], 0, len(grid)))
     axis.set_yticks([n + 1 for n in range(len(bounds))], bounds, fontsize=5)
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))

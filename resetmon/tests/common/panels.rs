@@ -20,8 +20,9 @@ const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 const KEEP: &str = "RESETMON_PANELS";
 
 /// What Grafana puts in the place of its variables.
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 7] = [
     ("$__rate_interval", "1m"),
+    ("$__interval", "5s"),
     ("$__range", "1h"),
     ("$cluster", ".*"),
     ("$instance", ".*"),

@@ -30,6 +30,29 @@ fn text(dashboard: &Value) -> String {
     text + "\n"
 }
 
+/// A table has a place for each label that its query leaves, and names what it counts.
+#[test]
+fn tables_have_a_column_for_each_label() {
+    let mut seen = 0;
+    for dashboard in [incident::dashboard(), agent::dashboard()] {
+        let panels = dashboard["panels"].as_array().expect("panels");
+        for panel in panels.iter().filter(|panel| panel["type"] == "table") {
+            let options = &panel["transformations"][0]["options"];
+            let query = panel["targets"][0]["expr"].as_str().expect("a query");
+            let (_, labels) = query.split_once("sum by (").expect("a sum");
+            let labels = labels.split(')').next().expect("an end");
+            for label in labels.split(", ") {
+                let at = &options["indexByName"][label];
+                assert!(at.is_u64(), "{}: where is {label}?", panel["title"]);
+            }
+            let counted = options["renameByName"]["Value"].as_str();
+            assert!(counted.is_some_and(|word| !word.is_empty()), "{panel}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 4, "{seen}");
+}
+
 /// Panels have places of their own, and say what they show.
 #[test]
 fn panels_do_not_overlap_and_are_described() {

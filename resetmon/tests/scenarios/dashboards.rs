@@ -18,6 +18,9 @@ pub(crate) const TITLE: &str = "dashboards all_rows";
 /// How far back panels look, seconds: the bench takes less.
 const PAST: u64 = 300;
 
+/// Bars of a step each, which add up to what there was.
+const BARS: &str = "Resets by cause";
+
 /// A table, and its columns that tell the rows apart.
 const TABLES: [(&str, &[&str]); 2] = [
     (
@@ -74,14 +77,32 @@ fn check(monitor: &Monitor) -> Result<()> {
         Ok((shown >= sum).then_some(()))
     })?;
     let mut answers = Vec::new();
+    let mut bars = BTreeMap::new();
     let refused = panels::all(monitor.netns(), PAST, |answer| {
         if let Some((_, columns)) = TABLES.iter().find(|(title, _)| *title == answer.title) {
             answers.push((answer.title.to_owned(), *columns, rows(answer, columns)?));
+        }
+        if answer.title == BARS {
+            bars = sums(answer)?;
         }
         Ok(())
     });
     let after = monitor.events().all();
     refused?;
+    ensure!(!bars.is_empty(), "no {BARS}");
+    let counts = total(&before, &["cause"]);
+    for (cause, sum) in &bars {
+        let count = counts
+            .get(std::slice::from_ref(cause))
+            .copied()
+            .unwrap_or_default();
+        // Prometheus extrapolates; few say nothing.
+        let (least, most) = (count / 2, count * 2);
+        ensure!(
+            count < 10 || (least..=most).contains(sum),
+            "{BARS}: {cause}: the bars add up to {sum}, not {count}"
+        );
+    }
     ensure!(answers.len() == TABLES.len(), "not all tables: {answers:?}");
     for (title, columns, shown) in answers {
         let (least, most) = (total(&before, columns), total(&after, columns));
@@ -96,6 +117,25 @@ fn check(monitor: &Monitor) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the bars of a panel add up to, by cause.
+fn sums(answer: &Answer<'_>) -> Result<BTreeMap<String, u64>> {
+    let mut sums = BTreeMap::new();
+    for series in answer.data["result"].as_array().context("series")? {
+        let cause = series["metric"]["cause"].as_str().context("a cause")?;
+        let mut sum = 0.0;
+        for point in series["values"].as_array().context("points")? {
+            sum += point[1].as_str().context("a value")?.parse::<f64>()?;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "resets, and few"
+        )]
+        sums.insert(cause.to_owned(), sum as u64);
+    }
+    Ok(sums)
 }
 
 /// What a table shows.

@@ -54,7 +54,8 @@ fn there() -> Vec<Panel> {
             "Probes that are missing",
             "By probe, on how many nodes. A gauge of 0: the kernel has not got it, or refuses it.",
         )
-        .query(format!("sum by (probe) (1 - resetmon_probe_attached{{{ON}}}) > 0"), ""),
+        .query(format!("sum by (probe) (1 - resetmon_probe_attached{{{ON}}}) > 0"), "")
+        .columns(&["probe"], "nodes"),
     ]
 }
 
@@ -64,10 +65,10 @@ fn complete() -> Vec<Panel> {
             Kind::Lines,
             "Resets sent: the kernel's count and resetmon's",
             "OutRsts of all network namespaces, and what resetmon counted as sent by this node's TCP. The two lie \
-             on each other.",
+             on each other, but for namespaces that end before they are read again: only resetmon has theirs.",
         )
         .query(
-            format!("sum(increase(resetmon_kernel_resets_total{{counter=\"OutRsts\", {ON}}}[$__rate_interval]))"),
+            format!("sum(increase(resetmon_kernel_resets_total{{counter=\"OutRsts\", {ON}}}[$__interval]))"),
             "the kernel",
         )
         .query(
@@ -123,7 +124,7 @@ fn lost() -> Vec<Panel> {
             "The family is full: the count is kept, the label value is not.",
         )
         .query(
-            format!("sum by (family) (increase(resetmon_series_folded_total{{{ON}}}[$__rate_interval])) > 0"),
+            format!("sum by (family) (increase(resetmon_series_folded_total{{{ON}}}[$__interval])) > 0"),
             "{{family}}",
         ),
         Panel::new(
@@ -132,7 +133,7 @@ fn lost() -> Vec<Panel> {
             "Agent and programs do not fit. It stays at 0.",
         )
         .query(
-            format!("sum by (instance) (increase(resetmon_records_malformed_total{{{ON}}}[$__rate_interval]))"),
+            format!("sum by (instance) (increase(resetmon_records_malformed_total{{{ON}}}[$__interval]))"),
             "{{instance}}",
         ),
         Panel::new(
@@ -167,7 +168,7 @@ fn size() -> Vec<Panel> {
             "They were idle for longer than metrics.idle_series_ttl.",
         )
         .query(
-            format!("sum by (family) (increase(resetmon_series_evicted_total{{{ON}}}[$__rate_interval])) > 0"),
+            format!("sum by (family) (increase(resetmon_series_evicted_total{{{ON}}}[$__interval])) > 0"),
             "{{family}}",
         ),
     ]

@@ -171,7 +171,8 @@ fn routes() -> Vec<Panel> {
                 grown_in_range(ROUTES, &harmful(ROUTE))
             ),
             "",
-        ),
+        )
+        .columns(&["gateway", "route", "upstream", "leg", "direction", "cause"], "resets"),
         Panel::new(
             Kind::Bars,
             "Upstreams against their own past",
@@ -201,7 +202,8 @@ fn who() -> Vec<Panel> {
                 grown_in_range(PROCESSES, &harmful(ON))
             ),
             "",
-        ),
+        )
+        .columns(&["process", "namespace", "pod", "container", "direction", "cause"], "resets"),
         Panel::new(
             Kind::Table,
             "Peers",
@@ -214,7 +216,8 @@ fn who() -> Vec<Panel> {
                 grown_in_range(PEERS, &harmful(ON))
             ),
             "",
-        ),
+        )
+        .columns(&["peer", "direction", "cause"], "resets"),
         Panel::new(
             Kind::Bars,
             "Resets by node",
@@ -275,6 +278,7 @@ fn why() -> Vec<Panel> {
             format!("sort_desc({})", twice(twice(causes, "meaning"), "change")),
             "",
         )
+        .columns(&["cause", "meaning", "change"], "resets")
         .words("meaning", words(|row| row.meaning))
         .words("change", words(|row| row.change)),
     ]
@@ -319,7 +323,8 @@ fn failures() -> Vec<Panel> {
                 grown_in_range("resetmon_connection_failures_total", &format!("{ON}, {failed}"))
             ),
             "",
-        ),
+        )
+        .columns(&["process", "namespace", "pod", "container", "role", "failure"], "connections"),
     ]
 }
 

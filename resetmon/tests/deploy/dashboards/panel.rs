@@ -1,6 +1,6 @@
 //! Panels and dashboards in the form that Grafana 10 and newer reads.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Columns of the grid.
 const WIDTH: u64 = 24;
@@ -31,6 +31,8 @@ pub(super) struct Panel {
     unit: &'static str,
     queries: Vec<(String, String)>,
     exemplars: bool,
+    columns: &'static [&'static str],
+    counted: &'static str,
     mappings: Vec<(&'static str, Value)>,
     red_above: Option<f64>,
 }
@@ -52,6 +54,8 @@ impl Panel {
             unit: "short",
             queries: Vec::new(),
             exemplars: false,
+            columns: &[],
+            counted: "",
             mappings: Vec::new(),
             red_above: None,
         }
@@ -77,6 +81,15 @@ impl Panel {
     pub(super) fn with_exemplars(self) -> Self {
         Self {
             exemplars: true,
+            ..self
+        }
+    }
+
+    /// Columns of a table in their order, and what its last one counts.
+    pub(super) fn columns(self, columns: &'static [&'static str], counted: &'static str) -> Self {
+        Self {
+            columns,
+            counted,
             ..self
         }
     }
@@ -133,11 +146,7 @@ impl Panel {
                                   "calcs": ["sum"], "sortBy": "Total", "sortDesc": true},
                        "tooltip": {"mode": "multi", "sort": "desc"}}),
             ),
-            Kind::Table => (
-                "table",
-                json!({"showHeader": true, "cellHeight": "sm",
-                       "sortBy": [{"displayName": "resets", "desc": true}]}),
-            ),
+            Kind::Table => ("table", json!({"showHeader": true, "cellHeight": "sm"})),
             Kind::Heatmap => (
                 "heatmap",
                 json!({"calculate": false, "yAxis": {"unit": "s"}, "cellGap": 1,
@@ -180,11 +189,20 @@ impl Panel {
         });
         if self.kind == Kind::Table {
             panel["fieldConfig"]["defaults"]["decimals"] = json!(0);
+            panel["options"]["sortBy"] = json!([{"displayName": self.counted, "desc": true}]);
+            let columns = self.columns.iter().chain(&["Value"]).zip(0..);
+            let order: Map<String, Value> = columns
+                .map(|(column, at)| ((*column).to_owned(), json!(at)))
+                .collect();
             panel["transformations"] = json!([{
                 "id": "organize",
-                "options": {"excludeByName": {"Time": true},
-                            "renameByName": {"Value": "resets"}}
+                "options": {"excludeByName": {"Time": true}, "indexByName": order,
+                            "renameByName": {"Value": self.counted}}
             }]);
+        }
+        if !matches!(self.kind, Kind::Table | Kind::Stat) {
+            // Of a step, that four scrapes fall into.
+            panel["interval"] = json!("1m");
         }
         panel
     }
