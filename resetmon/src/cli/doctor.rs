@@ -332,8 +332,14 @@ fn found(outcome: &Outcome) -> String {
     }
 }
 
+/// ENOTSUPP, which only the kernel's own headers have: of a function where no program can be called.
+const NOT_SUPPORTED: &str = "(os error 524)";
+
 fn probe_remedy(outcome: &Outcome) -> &'static str {
     match outcome {
+        Outcome::Refused(why) if why.contains(NOT_SUPPORTED) => {
+            "a newer kernel: this one calls no programs at functions; on arm64 Linux 6.4 or newer does"
+        }
         Outcome::Refused(why) if why.contains("not permitted") => {
             "none with these capabilities: this kernel's policy forbids this kind of program"
         }
@@ -392,108 +398,4 @@ fn json(checks: &[Check], worst: Grade) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn conntrack_that_cannot_be_asked_degrades_nothing() {
-        for (usable, grade, part) in [
-            (Ok(()), Grade::Ok, "nat.conntrack: true"),
-            (
-                Err(ConntrackError::Absent),
-                Grade::Unused,
-                "tracks no connections",
-            ),
-            (Err(ConntrackError::Denied), Grade::Unused, "CAP_NET_ADMIN"),
-            (
-                Err(ConntrackError::Failed("out of luck".to_owned())),
-                Grade::Unused,
-                "out of luck",
-            ),
-        ] {
-            let check = nat(&usable);
-            assert_eq!(check.grade, grade);
-            assert!(check.found.contains(part), "{check:?}");
-        }
-    }
-
-    #[test]
-    fn lockdown_modes() {
-        for (text, found, grade) in [
-            (None, "not known (securityfs is not mounted)", Grade::Ok),
-            (
-                Some("[none] integrity confidentiality\n"),
-                "none",
-                Grade::Ok,
-            ),
-            (
-                Some("none [integrity] confidentiality\n"),
-                "integrity",
-                Grade::Ok,
-            ),
-            (
-                Some("none integrity [confidentiality]\n"),
-                "confidentiality",
-                Grade::Degraded,
-            ),
-            (
-                Some("nonsense"),
-                "not known (securityfs is not mounted)",
-                Grade::Ok,
-            ),
-        ] {
-            let check = lockdown_check(text);
-            assert_eq!(
-                (check.found.as_str(), check.grade),
-                (found, grade),
-                "{text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_exit_status_is_what_the_help_says() {
-        for (worst, strict, status_is) in [
-            (Grade::Ok, true, 0),
-            (Grade::Unused, true, 0),
-            (Grade::Degraded, false, 0),
-            (Grade::Degraded, true, 1),
-            (Grade::Failed, false, 2),
-            (Grade::Failed, true, 2),
-        ] {
-            assert_eq!(
-                format!("{:?}", status(worst, strict)),
-                format!("{:?}", ExitCode::from(status_is)),
-                "{worst:?} {strict}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_bpffs_that_is_missing_degrades() {
-        let dir = Path::new("/pins");
-        let check = pins(dir, &Ok(()));
-        assert_eq!((check.grade, &*check.found), (Grade::Ok, "/pins"));
-        let check = pins(dir, &Err(PinError::NotBpffs(dir.into())));
-        assert_eq!(check.grade, Grade::Degraded);
-        assert!(check.found.contains("not on a bpffs"), "{check:?}");
-    }
-
-    #[test]
-    fn losses_and_remedies_are_printed() {
-        let checks = [
-            Check::ok("kernel", "release", "6.18"),
-            Check::ok("probes", "accept", "refused: EPERM").worse(
-                Grade::Degraded,
-                "the worker",
-                "none",
-            ),
-        ];
-        let text = text(&checks, Grade::Degraded);
-        assert!(text.contains("  degraded  accept: refused: EPERM\n            lost: the worker\n            remedy: none\n"), "{text}");
-        assert!(
-            text.ends_with("resetmon works here, with the losses named above.\n"),
-            "{text}"
-        );
-    }
-}
+mod tests;
