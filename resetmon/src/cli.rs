@@ -153,6 +153,10 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
+/// What others say. The Kubernetes client has an error for each attempt, without saying at what; who
+/// calls it tells that once, with the reason.
+const OTHERS: &str = "warn,kube_client::client::builder=off";
+
 fn init_log(cli: &Cli) {
     let capture = match &cli.command {
         Command::Run(args) => Some(&args.capture),
@@ -177,12 +181,12 @@ fn init_log(cli: &Cli) {
         Some(wanted) => {
             level = level.max(Some(wanted));
             format!(
-                "warn,resetmon={own},gateway_ebpf={}",
+                "{OTHERS},resetmon={own},gateway_ebpf={}",
                 wanted.to_string().to_lowercase()
             )
         }
         None if level.is_none() => "off".to_owned(),
-        None => format!("warn,resetmon={own}"),
+        None => format!("{OTHERS},resetmon={own}"),
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
