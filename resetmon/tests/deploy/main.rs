@@ -10,6 +10,7 @@
 
 mod advice;
 mod chart;
+mod commands;
 mod dashboards;
 mod examples;
 mod files;
