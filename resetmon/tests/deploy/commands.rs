@@ -12,7 +12,7 @@ use crate::{files, pages};
 const TABLE: &str = "COMMANDS.md";
 
 /// Programs by which a span of code between words is known as a command.
-const PROGRAMS: [&str; 25] = [
+const PROGRAMS: [&str; 26] = [
     "apt",
     "cargo",
     "cd",
@@ -35,6 +35,7 @@ const PROGRAMS: [&str; 25] = [
     "python3",
     "resetmon",
     "rmdir",
+    "sha256sum",
     "systemctl",
     "tar",
     "tshark",
@@ -153,7 +154,9 @@ fn table() -> BTreeMap<String, String> {
             .strip_prefix("| `")
             .and_then(|rest| rest.strip_suffix(" |"));
         if let Some((command, by)) = row.and_then(|row| row.split_once("` | ")) {
-            let before = rows.insert(command.to_owned(), by.to_owned());
+            // As Markdown wants it in a table.
+            let command = command.replace("\\|", "|");
+            let before = rows.insert(command.clone(), by.to_owned());
             assert!(before.is_none(), "twice: {command}");
         }
     }
