@@ -118,12 +118,11 @@ fn typed(block: &[&str]) -> Vec<String> {
     }
     let mut whole = String::new();
     for line in block {
-        match line.strip_suffix('\\') {
-            Some(part) => whole.push_str(part),
-            None => {
-                whole.push_str(line);
-                whole.push('\n');
-            }
+        if let Some(part) = line.strip_suffix('\\') {
+            whole.push_str(part);
+        } else {
+            whole.push_str(line);
+            whole.push('\n');
         }
     }
     let found: Vec<String> = whole.lines().flat_map(parts).collect();
