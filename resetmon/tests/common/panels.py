@@ -53,7 +53,8 @@ def stat(axis, panel, answers):
 
 def over_time(axis, panel, answers):
     custom = panel["fieldConfig"]["defaults"]["custom"]
-    names, sums, all_moments = [], [], sorted(
+    reduce = {"sum": sum, "max": max}[panel["options"]["legend"]["calcs"][0]]
+    names, figures, all_moments = [], [], sorted(
         {m for _, data in answers for s in data["result"] for m in moments(s)})
     below = dict.fromkeys(all_moments, 0.0)
     step = 5 / 86400
@@ -61,7 +62,7 @@ def over_time(axis, panel, answers):
         for series in data["result"]:
             at, values = moments(series), numbers(series)
             names.append(legend(target, series["metric"]))
-            sums.append(sum(values))
+            figures.append(reduce(values))
             if custom["drawStyle"] == "bars":
                 axis.bar(at, values, step * 0.9, bottom=[below[m] for m in at], label=names[-1])
                 for m, value in zip(at, values):
@@ -70,7 +71,7 @@ def over_time(axis, panel, answers):
                 axis.plot(at, values, label=names[-1], linewidth=1)
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
     axis.tick_params(labelsize=7)
-    handles = sorted(zip(sums, axis.get_legend_handles_labels()[0], names), key=lambda h: -h[0])
+    handles = sorted(zip(figures, axis.get_legend_handles_labels()[0], names), key=lambda h: -h[0])
     rows = int(panel["gridPos"]["h"] * 1.9)
     if handles:
         axis.legend([h[1] for h in handles[:rows]], [f"{h[2]}  {h[0]:g}" for h in handles[:rows]],

@@ -139,7 +139,10 @@ fn journal() -> Result<()> {
         let cause = line["cause"].as_str().context("a cause")?;
         ensure!(message.contains(cause), "{message}");
     }
-    let some = self::entries(&logs, &["RESETMON_CAUSE=no_listener"])?;
+    let some = self::entries(
+        &logs,
+        &["RESETMON_EVENT=reset", "RESETMON_CAUSE=no_listener"],
+    )?;
     ensure!(some.len() >= 20, "{} by their cause", some.len());
     agent.stop()
 }

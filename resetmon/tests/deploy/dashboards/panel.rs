@@ -133,6 +133,12 @@ impl Panel {
             .collect()
     }
 
+    /// Whether what the steps show is the growth of counters: a total of levels and rates says nothing.
+    fn adds_up(&self) -> bool {
+        let grows = |query: &str| query.contains("increase(") || query.contains("last_over_time(");
+        self.queries.iter().all(|(query, _)| grows(query))
+    }
+
     fn json(&self, id: usize, x: u64, y: u64) -> Value {
         let (kind, options) = match self.kind {
             Kind::Stat => (
@@ -140,12 +146,19 @@ impl Panel {
                 json!({"colorMode": "background", "graphMode": "none", "textMode": "auto",
                        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false}}),
             ),
-            Kind::Bars | Kind::Lines => (
-                "timeseries",
-                json!({"legend": {"displayMode": "table", "placement": "right", "showLegend": true,
-                                  "calcs": ["sum"], "sortBy": "Total", "sortDesc": true},
-                       "tooltip": {"mode": "multi", "sort": "desc"}}),
-            ),
+            Kind::Bars | Kind::Lines => {
+                let (calculation, heading) = if self.adds_up() {
+                    ("sum", "Total")
+                } else {
+                    ("max", "Max")
+                };
+                (
+                    "timeseries",
+                    json!({"legend": {"displayMode": "table", "placement": "right", "showLegend": true,
+                                      "calcs": [calculation], "sortBy": heading, "sortDesc": true},
+                           "tooltip": {"mode": "multi", "sort": "desc"}}),
+                )
+            }
             Kind::Table => ("table", json!({"showHeader": true, "cellHeight": "sm"})),
             Kind::Heatmap => (
                 "heatmap",
