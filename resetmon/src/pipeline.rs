@@ -445,7 +445,7 @@ pub async fn pump(
         biased;
         () = held => {
             // What the ring holds already may retract what is due.
-            ring.drain(|record| pipeline.feed(record, &mut out));
+            ring.catch_up(|record| pipeline.feed(record, &mut out)).await;
             pipeline.expire(since_boot(), out);
             Ok(())
         }

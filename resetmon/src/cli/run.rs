@@ -25,9 +25,8 @@ use crate::kernel::attach::{Attached, Stay};
 use crate::kernel::capture::Capture;
 use crate::kernel::observation::Direction;
 use crate::kernel::pin::{self, PinDir, PinError};
-use crate::kernel::ring::{self, Ring};
 use crate::overflow::Kind;
-use crate::pipeline::{Pipeline, pump};
+use crate::pipeline::pump;
 use crate::reconcile::{Reconciler, Tracing};
 use crate::reset::{Reset, Sender};
 
@@ -115,7 +114,6 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
     let reconciler = RefCell::new(Reconciler::new(tracing_by(&switches, &attached)));
     let mut rounds = Rounds::new(config.metrics.max_network_namespaces);
-    let batches = ring::batches(config.ring_buffer_bytes);
     let books = Books {
         metrics: &metrics,
         page: &page,
@@ -145,7 +143,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
                 Progress::Read(readings) => {
                     reconciler.borrow_mut().open_round(&readings);
                     pipeline.learn_counters(&readings);
-                    drain(&mut ring, batches, &mut pipeline, take).await;
+                    ring.catch_up(|record| pipeline.feed(record, take)).await;
                     overflow.collect(&mut pipeline, take, |kind, n| books.bare(kind, n)).context(COUNTERS)?;
                     rounds.read_again(reconciler.borrow_mut().caught_up());
                 }
@@ -217,21 +215,6 @@ fn limits(config: &Config) -> Limits {
 fn tracing_by(switches: &Switches, attached: &Attached) -> Tracing {
     let untraced = attached.has("untraced_v4") && attached.has("untraced_v6");
     Tracing::of(switches.has_reason != 0 || untraced)
-}
-
-/// Takes everything that is in the ring buffer now, in turns with the HTTP server.
-async fn drain(
-    ring: &mut Ring,
-    batches: usize,
-    pipeline: &mut Pipeline,
-    mut take: impl FnMut(Event),
-) {
-    for _ in 0..batches {
-        if !ring.drain_batch(|record| pipeline.feed(record, &mut take)) {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 fn open_web(args: &Args, config: &Config) -> anyhow::Result<Web> {

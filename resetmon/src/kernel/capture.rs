@@ -194,7 +194,11 @@ impl Capture {
             forward_program_log(&mut attached);
         }
         let clock = Clock::new(tick_rate(&mut attached)?, Anchor::now());
-        let ring = Ring::new(attached.take_events()?, attached.take_sleeping()?)?;
+        let ring = Ring::new(
+            attached.take_events()?,
+            options.ring_buffer_bytes,
+            attached.take_sleeping()?,
+        )?;
         let tallies = Tallies::new(attached.take_tally()?);
         let aggregates = attached.take_aggregates()?;
         let delivered = attached.take_delivered()?;

@@ -19,8 +19,7 @@ const BATCH: usize = 1024;
 const EVERY: Duration = Duration::from_millis(10);
 
 /// How many batches empty a ring buffer of `bytes`, whatever comes in meanwhile.
-#[must_use]
-pub const fn batches(bytes: u32) -> usize {
+const fn batches(bytes: u32) -> usize {
     let least = if size_of::<ProcessRecord>() < size_of::<ResetRecord>() {
         size_of::<ProcessRecord>()
     } else {
@@ -34,6 +33,8 @@ pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
     sleeping: Array<MapData, u32>,
     pace: Pace,
+    /// Empty it, whatever comes in meanwhile.
+    batches: usize,
 }
 
 /// What comes next.
@@ -63,9 +64,13 @@ impl Pace {
 }
 
 impl Ring {
-    /// Over the maps `EVENTS` and `SLEEPING` of the object; registers with the event loop of the
-    /// current task.
-    pub fn new(events: RingBuf<MapData>, sleeping: Array<MapData, u32>) -> std::io::Result<Self> {
+    /// Over the maps `EVENTS`, of so many `bytes`, and `SLEEPING` of the object; registers with the
+    /// event loop of the current task.
+    pub fn new(
+        events: RingBuf<MapData>,
+        bytes: u32,
+        sleeping: Array<MapData, u32>,
+    ) -> std::io::Result<Self> {
         // Readable only: a ring buffer is always "writable", which would wake for nothing.
         // SAFETY: the map's descriptor is open and the same for as long as `events` lives.
         let fd = unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }
@@ -74,10 +79,12 @@ impl Ring {
             fd,
             sleeping,
             pace: Pace::Now,
+            batches: batches(bytes),
         })
     }
 
-    /// Waits for records and hands up to a batch of them to `take`, in order.
+    /// Waits for records and hands up to a batch of them to `take`, in order. Between two full
+    /// batches other tasks get their turn.
     ///
     /// Dropping the future before it is done loses nothing.
     pub async fn read(&mut self, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
@@ -87,7 +94,7 @@ impl Ring {
         }
         loop {
             match self.pace {
-                Pace::Now => {}
+                Pace::Now => tokio::task::yield_now().await,
                 Pace::At(time) => tokio::time::sleep_until(time).await,
                 Pace::Ask => self.ask().map_err(std::io::Error::other)?,
                 Pace::Sleep => self.fd.readable_mut().await?.clear_ready(),
@@ -123,14 +130,21 @@ impl Ring {
         taken
     }
 
-    /// Takes up to a batch of what is there now, without waiting; false if that was all.
-    pub fn drain_batch(&mut self, take: impl FnMut(&[u8])) -> bool {
-        self.batch(take) == BATCH
+    /// Takes what is there now; other tasks get their turn between two batches.
+    ///
+    /// Dropping the future before it is done loses nothing.
+    pub async fn catch_up(&mut self, mut take: impl FnMut(&[u8])) {
+        for _ in 0..self.batches {
+            if self.batch(&mut take) < BATCH {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Takes what is there now, without waiting: the last words at the end of a run.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) {
-        while self.drain_batch(&mut take) {}
+        while self.batch(&mut take) == BATCH {}
     }
 }
 

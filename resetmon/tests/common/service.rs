@@ -75,9 +75,14 @@ impl Service {
         address.parse().with_context(|| address.to_owned())
     }
 
+    /// What it has written as events up to now, as it stands.
+    pub(crate) fn written(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.events)?)
+    }
+
     /// Its events in a network namespace. A last line that is cut off is none.
     pub(crate) fn events(&self, netns: &Netns) -> Result<Vec<Value>> {
-        let text = fs::read_to_string(&self.events)?;
+        let text = self.written()?;
         let lines = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));

@@ -10,8 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::event::Event;
 use crate::export::json::to_event_line;
 
-/// Events that are kept: what a reader may be behind, or have missed while it was away.
-pub(super) const KEPT: usize = 1024;
+/// Events that are kept: what a reader may be behind, or have missed while it was away. More than the
+/// agent takes from the ring buffer before a reader gets its turn.
+pub(super) const KEPT: usize = 4096;
 /// Readers at a time. They hold connections that scrapes need too.
 pub(super) const READERS: usize = 8;
 
