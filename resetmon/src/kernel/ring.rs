@@ -42,6 +42,8 @@ pub struct Ring {
 enum Pace {
     /// A look at once.
     Now,
+    /// There is more: a look as soon as other tasks had their turn.
+    Turn,
     /// A look at that time.
     At(Instant),
     /// Nothing was there: ask to be woken, and look once more.
@@ -57,7 +59,7 @@ impl Pace {
             (0, Self::Ask) => Self::Sleep,
             // Whoever woke us has taken back that we sleep.
             (0, _) => Self::Ask,
-            (BATCH.., _) => Self::Now,
+            (BATCH.., _) => Self::Turn,
             _ => Self::At(now + EVERY),
         }
     }
@@ -94,7 +96,11 @@ impl Ring {
         }
         loop {
             match self.pace {
-                Pace::Now => tokio::task::yield_now().await,
+                Pace::Now => {}
+                Pace::Turn => {
+                    self.pace = Pace::Now;
+                    tokio::task::yield_now().await;
+                }
                 Pace::At(time) => tokio::time::sleep_until(time).await,
                 Pace::Ask => self.ask().map_err(std::io::Error::other)?,
                 Pace::Sleep => self.fd.readable_mut().await?.clear_ready(),
@@ -167,8 +173,8 @@ mod tests {
             (Pace::Ask, 1, soon),
             (Pace::Sleep, 1, soon),
             // There may be more.
-            (soon, BATCH, Pace::Now),
-            (Pace::Sleep, BATCH, Pace::Now),
+            (soon, BATCH, Pace::Turn),
+            (Pace::Sleep, BATCH, Pace::Turn),
         ] {
             assert_eq!(pace.after(taken, now), next, "{pace:?} {taken}");
         }
